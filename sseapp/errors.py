@@ -1,0 +1,98 @@
+"""The one hierarchy of errors, and what each is over HTTP.
+
+A class's docstring is its default message. ``status`` and ``title`` are those of ``problem+json`` (RFC 9457).
+"""
+
+from __future__ import annotations
+
+
+class SseappError(Exception):
+    """Something went wrong in sseapp."""
+
+    status = 500
+    title = "Internal error"
+
+    def __init__(self, detail: str | None = None, *, parameter: str | None = None) -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip()
+        self.parameter = parameter
+        super().__init__(self.detail)
+
+
+class BadParameterError(SseappError):
+    """A parameter of the request cannot be used."""
+
+    status = 400
+    title = "Bad parameter"
+
+
+class ForbiddenError(SseappError):
+    """This request is not allowed."""
+
+    status = 403
+    title = "Forbidden"
+
+
+class NotFoundError(SseappError):
+    """There is no such thing here."""
+
+    status = 404
+    title = "Not found"
+
+
+class NotAcceptableError(SseappError):
+    """Neither application/json nor text/event-stream is acceptable to the client."""
+
+    status = 406
+    title = "Not acceptable"
+
+
+class CursorGoneError(SseappError):
+    """The cursor no longer serves; start again without it."""
+
+    status = 410
+    title = "Cursor gone"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The cursor no longer serves: {reason}. Start again without it.", parameter="after")
+        self.reason = reason
+
+
+class UnavailableError(SseappError):
+    """The service cannot answer now; try again."""
+
+    status = 503
+    title = "Unavailable"
+
+
+class DatabaseError(UnavailableError):
+    """The database refused a statement."""
+
+    sqlstate: str | None = None
+
+
+class ConnectionLostError(DatabaseError):
+    """The database cannot be reached."""
+
+
+class DeadlineError(ConnectionLostError):
+    """The database did not answer in time."""
+
+
+class MissingRightError(DatabaseError):
+    """The database role lacks a right."""
+
+
+class UndefinedError(DatabaseError):
+    """A table, column or function is not there (any more)."""
+
+
+class DataRejectedError(DatabaseError):
+    """The database refused a value."""
+
+
+class SettingError(SseappError):
+    """A setting cannot be used."""
+
+
+class EmbeddedError(SseappError):
+    """The embedded PostgreSQL cannot run here."""

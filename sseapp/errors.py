@@ -57,11 +57,19 @@ class CursorGoneError(SseappError):
         self.reason = reason
 
 
+class ShapeChangedError(SseappError):
+    """A row does not fit what is known of its table: the table's shape has changed."""
+
+
 class UnavailableError(SseappError):
     """The service cannot answer now; try again."""
 
     status = 503
     title = "Unavailable"
+
+
+class OverloadedError(UnavailableError):
+    """All places are taken; try again."""
 
 
 class DatabaseError(UnavailableError):

@@ -102,5 +102,5 @@ class SettingError(SseappError):
     """A setting cannot be used."""
 
 
-class EmbeddedError(SseappError):
+class EmbeddedError(UnavailableError):
     """The embedded PostgreSQL cannot run here."""

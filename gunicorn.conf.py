@@ -1,0 +1,61 @@
+"""Makes ``gunicorn wsgi`` right by itself; every line may be overridden on the command line."""
+
+import os
+import signal
+from typing import Any
+
+bind = os.environ.get("SSEAPP_BIND", "127.0.0.1:8000")
+workers = int(os.environ.get("SSEAPP_WORKERS", "1"))
+worker_class = "gevent"
+# The places for streams end below this: past it the next request would hang, /healthz included.
+worker_connections = int(os.environ.get("SSEAPP_MAX_STREAMS", "10000")) + 1000
+# A cursor of 2 KB travels in a header, or in the query beside its filters.
+limit_request_line = 8190
+limit_request_field_size = 8190
+graceful_timeout = 10
+keepalive = 5
+# Two servers on one host would share the control socket in the home folder.
+control_socket_disable = True
+
+_embedded: Any = None
+
+
+def on_starting(server: Any) -> None:
+    """Start the embedded PostgreSQL where no database is named: this process is its one parent."""
+    global _embedded  # noqa: PLW0603  # gunicorn's hooks are functions of this module
+    if os.environ.get("DATABASE_URL"):
+        return
+    from sseapp.embedded import Embedded, running_dsn  # noqa: PLC0415  # not with DATABASE_URL
+
+    dsn = running_dsn()
+    if dsn is None:
+        _embedded = Embedded(report=server.log.info)
+        dsn = _embedded.start()
+    os.environ["DATABASE_URL"] = dsn
+
+
+def on_exit(server: Any) -> None:
+    """Stop the embedded PostgreSQL that this process started."""
+    del server
+    if _embedded is not None:
+        _embedded.stop()
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Tell the application how many threads there are: on threads each stream holds one."""
+    del server
+    os.environ.setdefault("SSEAPP_THREADS", str(worker.cfg.threads))
+
+
+def post_worker_init(worker: Any) -> None:
+    """End the streams with a bye on SIGTERM; gunicorn would wait out ``graceful_timeout`` and kill them."""
+    del worker
+    from sseapp.runtime import close_all  # noqa: PLC0415  # not before the worker has monkey-patched
+
+    handle = signal.getsignal(signal.SIGTERM)
+
+    def close(number: int, frame: Any) -> None:
+        close_all()
+        handle(number, frame)  # type: ignore[operator,misc]  # gunicorn's own handler
+
+    signal.signal(signal.SIGTERM, close)

@@ -1,0 +1,125 @@
+"""Reads the change log: by the cursor of the process's listener, and by a subscriber's that resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sseapp import statements
+from sseapp.change import Batch, Change
+from sseapp.cursor import Cursor, Snapshot
+from sseapp.database import Connection, Database
+
+_NO_ID = 2**62  # above every id: no row is asked for by its id
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the log stands: its epoch, the snapshot, the greatest id that it sees, and the horizon of pruning."""
+
+    epoch: str
+    upto: Snapshot
+    greatest_id: int
+    horizon: Snapshot
+    horizon_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a subscriber missed, up to snapshot ``upto``; ``more`` says that there was more than was asked for.
+
+    ``changes`` are those of its watch that its cursor has not wholly seen: first the rest of the cursor's own batch,
+    then what that batch did not see, each in order of id. ``reason`` says why the cursor no longer serves.
+    """
+
+    epoch: str
+    upto: Snapshot
+    changes: tuple[Change, ...] = ()
+    more: bool = False
+    reason: str | None = None
+
+
+def position(connection: Connection) -> Position:
+    """Where the log stands now."""
+    ((epoch, snapshot, greatest, greatest_id, horizon, horizon_id),) = connection.query(_named("position"))
+    upto = Snapshot.parse(snapshot).cut(int(greatest))
+    return Position(epoch, upto, greatest_id, Snapshot.parse(horizon), horizon_id)
+
+
+def read(connection: Connection, cursor: Cursor, *, piece: int, sent: int) -> Batch:
+    """The next ``piece`` changes of the whole log after ``cursor``: what was committed since, or the rest of a batch.
+
+    ``sent`` is the greatest id read before.
+    """
+    after = cursor.upto if cursor.after is None else cursor.after
+    parameters: dict[str, Any] = {"xmax": str(after.xmax), "xip": [str(xid) for xid in after.xip], "piece": piece}
+    if cursor.position is None:
+        rows = connection.query(_named("read_first"), parameters)
+        snapshot, greatest = rows[0][:2]
+        upto = Snapshot.parse(snapshot).cut(int(greatest))
+        changes = [_change(row[2:]) for row in rows if row[2] is not None]
+    else:
+        upto = cursor.upto
+        parameters |= {"upto": str(upto), "above": cursor.position >> 1}
+        changes = [_change(row) for row in connection.query(_named("read_next"), parameters)]
+    ascending = not changes or changes[0].id > sent
+    return Batch(after, upto, tuple(changes[:piece]), complete=len(changes) <= piece, ascending=ascending)
+
+
+def expiry(connection: Connection, cursor: Cursor) -> str | None:
+    """Why the whole log's ``cursor`` no longer serves, if so."""
+    return _resume(connection.query, 0, cursor, 0).reason
+
+
+def resume(database: Database, watch: int, cursor: Cursor, *, limit: int) -> Replay:
+    """What a subscriber of ``watch`` who stands at ``cursor`` has not seen, ``limit`` changes of it at the most."""
+    return _resume(database.query, watch, cursor, limit)
+
+
+def _resume(query: Callable[..., list[tuple[Any, ...]]], watch: int, cursor: Cursor, limit: int) -> Replay:
+    base = cursor.base
+    known = cursor.upto if base is None else base
+    rest = _NO_ID if cursor.position is None else (cursor.position + 1) >> 1
+    rows = query(
+        _named("resume"),
+        {
+            "watch": watch,
+            "last": str(cursor.upto.greatest),
+            "xmax": str(known.xmax),
+            "xip": [str(xid) for xid in known.xip],
+            "upto": str(cursor.upto),
+            "from": rest,
+            "also": rest if base is None else _NO_ID,
+            "piece": limit,
+        },
+    )
+    epoch, snapshot, greatest, horizon, horizon_id, there = rows[0][:6]
+    upto = Snapshot.parse(snapshot).cut(int(greatest))
+    reason = _expiry(cursor, upto, Snapshot.parse(horizon), horizon_id, there=there)
+    changes = tuple(_change(row[6:]) for row in rows if row[6] is not None)
+    return Replay(epoch, upto, changes[:limit], more=len(changes) > limit, reason=reason)
+
+
+def _expiry(cursor: Cursor, now: Snapshot, horizon: Snapshot, horizon_id: int, *, there: bool) -> str | None:
+    """Why ``cursor`` no longer serves, if so."""
+    pruned_seen = cursor.base is not None and cursor.base.contains(horizon)
+    if not pruned_seen and not (
+        cursor.position is not None and cursor.upto.contains(horizon) and cursor.position > 2 * horizon_id
+    ):
+        return "changes since then have been pruned from the log"
+    if not now.contains(cursor.upto):
+        return "the cursor is from the future of this database"
+    # with synchronous_commit=off a crash undoes commits that clients have seen
+    if not there and cursor.upto.greatest != horizon.greatest:
+        return "the database has lost the last transaction that was seen"
+    return None
+
+
+def _named(name: str) -> str:
+    return statements.named("queries")[name]
+
+
+def _change(row: tuple[Any, ...]) -> Change:
+    id_, xid, watch, kind, old, new, at, reason = row
+    return Change(id_, int(xid), watch, kind, old, new, at, reason)

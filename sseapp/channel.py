@@ -1,0 +1,116 @@
+"""What subscribers follow: a ring of frames, the wake-up that goes with it, and its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
+
+from sseapp.errors import UnavailableError
+from sseapp.ring import Frame, Ring
+
+T = TypeVar("T")
+
+
+class ResetError(Exception):
+    """The channel has ended: its subscribers start again with a snapshot."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Channel:
+    """A ring that one writer fills and any number of subscribers follow.
+
+    ``limit`` is the ring's, in bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.ring = Ring(limit)
+        self.changed = threading.Condition()
+        self.subscribers = 0
+        self.reason: str | None = None
+        self._flights: dict[Hashable, _Flight[Any]] = {}
+
+    def append(self, frame: Frame) -> None:
+        """Add a frame and wake those who wait for one."""
+        with self.changed:
+            self.ring.append(frame)
+            self.changed.notify_all()
+
+    def end(self, reason: str) -> None:
+        """End the channel: whoever reads from it next gets a :exc:`ResetError`."""
+        with self.changed:
+            self.reason = self.reason or reason
+            self.changed.notify_all()
+
+    def wake(self) -> None:
+        """Wake those who wait, so that they look at what else has changed (a shutdown)."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def read(self, position: int) -> tuple[list[Frame], int]:
+        """The frames from ``position`` on, perhaps none, and the position after them.
+
+        Raises :exc:`ResetError`, :exc:`~sseapp.ring.OverrunError`.
+        """
+        with self.changed:
+            frames = self._frames(position)
+            if not frames and self.reason is not None:
+                raise ResetError(self.reason)
+            return frames, self.ring.end
+
+    def _frames(self, position: int) -> list[Frame]:
+        return self.ring.read(position)
+
+    def wait(self, position: int, timeout: float, interrupted: Callable[[], bool]) -> None:
+        """Return when there is something to read at ``position``, or ``interrupted``, or after ``timeout`` seconds."""
+        with self.changed:
+            self.changed.wait_for(
+                lambda: self.ring.end > position or self.reason is not None or interrupted(), timeout=timeout
+            )
+
+    def shared(self, key: Hashable, read: Callable[[], T]) -> T:
+        """Call ``read``; who asks with the same ``key`` while it is under way gets its result, or its error, too."""
+        with self.changed:
+            flight = self._flights.get(key)
+            leads = flight is None
+            if flight is None:
+                flight = self._flights[key] = _Flight()
+        if not leads:
+            landed: T = flight.result()
+            return landed
+        try:
+            landed = flight.fly(read)
+        finally:
+            with self.changed:
+                del self._flights[key]
+        return landed
+
+
+class _Flight(Generic[T]):
+    """One read that several wait for."""
+
+    def __init__(self) -> None:
+        self._landed = threading.Event()
+        self._value: T
+        self._error: BaseException | None = None
+
+    def fly(self, read: Callable[[], T]) -> T:
+        try:
+            self._value = read()
+        except BaseException as error:
+            self._error = error
+            raise
+        finally:
+            self._landed.set()
+        return self._value
+
+    def result(self) -> T:
+        self._landed.wait()
+        if isinstance(self._error, Exception):
+            raise self._error
+        if self._error is not None:  # the caller that read was killed; that is no error of those who waited
+            raise UnavailableError
+        return self._value

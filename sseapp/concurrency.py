@@ -1,0 +1,36 @@
+"""Green or threads: the one place that knows how this process waits.
+
+Everything else uses the standard library's ``threading`` and ``select``, which gevent makes green where the host
+has monkey-patched (gunicorn's gevent worker), and which are threads where it has not (gthread, waitress).
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable
+from math import ceil
+from sys import modules
+
+
+def is_green() -> bool:
+    """Whether this process is monkey-patched by gevent, so that a thread is a greenlet."""
+    monkey = modules.get("gevent.monkey")
+    return monkey is not None and monkey.is_module_patched("threading")
+
+
+def start(name: str, target: Callable[[], None]) -> threading.Thread:
+    """Run ``target`` beside everything else; it does not keep the process alive."""
+    thread = threading.Thread(name=f"sseapp-{name}", target=target, daemon=True)
+    thread.start()
+    return thread
+
+
+def wait_for(descriptor: int, *, write: bool = False, timeout: float | None = None) -> bool:
+    """Wait until ``descriptor`` can be read (or written), ``timeout`` seconds at most; whether it can.
+
+    ``poll`` and not ``select``: a descriptor may lie above 1023.
+    """
+    poller = select.poll()
+    poller.register(descriptor, select.POLLOUT if write else select.POLLIN)
+    return bool(poller.poll(None if timeout is None else max(0, ceil(timeout * 1000))))

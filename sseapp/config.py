@@ -1,0 +1,116 @@
+"""The settings: each from the environment, validated once, listed in one table (:data:`SETTINGS`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sseapp import concurrency
+from sseapp.errors import SettingError
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", text)
+    if not match or not float(match[1]):
+        raise ValueError("a duration such as 500ms, 15s, 2m or 1h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+        raise ValueError("a whole number from 1 on")
+    return int(text)
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"([1-9]\d{0,11})([kmg]?)", text.lower())
+    if not match:
+        raise ValueError("a size such as 512k, 4m or 1g")
+    return int(match[1]) * _BYTES[match[2]]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table: the variable, how its text is read, the default's text, and what it is for."""
+
+    variable: str
+    read: Callable[[str], Any]
+    default: str
+    meaning: str
+
+
+SETTINGS: dict[str, Setting] = {
+    "database_url": Setting("DATABASE_URL", str, "", "the database; unset: the embedded PostgreSQL under `.sseapp/`"),
+    "hosts": Setting("SSEAPP_HOSTS", _names, "", "names besides localhost that requests may name in `Host`, by commas"),
+    "max_streams": Setting(
+        "SSEAPP_MAX_STREAMS", _count, "10000", "open streams a process; on threads no more than threads - 2"
+    ),
+    "threads": Setting("SSEAPP_THREADS", _count, "4", "threads of a host that is not green; gunicorn's are known"),
+    "pool": Setting("SSEAPP_POOL", _count, "4", "database connections a process, besides the listener's"),
+    "deadline": Setting("SSEAPP_DEADLINE", _seconds, "10s", "how long a statement may take"),
+    "tick": Setting("SSEAPP_TICK", _seconds, "2s", "how often a silent listener looks whether all is well"),
+    "heartbeat": Setting("SSEAPP_HEARTBEAT", _seconds, "15s", "how often a silent stream says that it lives"),
+    "retry": Setting("SSEAPP_RETRY", _seconds, "2s", "what clients are told to wait before a reconnect"),
+    "ring": Setting("SSEAPP_RING", _bytes, "4m", "bytes of ready events a stream keeps; who is further behind is cut"),
+    "batch": Setting("SSEAPP_BATCH", _count, "2000", "changes read in one piece"),
+    "limit": Setting("SSEAPP_LIMIT", _count, "10000", "most rows of one answer, and the default of `limit`"),
+    "retention": Setting("SSEAPP_RETENTION", _seconds, "1h", "how long a change stays in the log"),
+    "log_size": Setting("SSEAPP_LOG_SIZE", _bytes, "1g", "size above which the log is pruned earlier"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a process; durations in seconds, sizes in bytes. :data:`SETTINGS` says what each is for."""
+
+    database_url: str
+    hosts: tuple[str, ...]
+    max_streams: int
+    threads: int
+    pool: int
+    deadline: float
+    tick: float
+    heartbeat: float
+    retry: float
+    ring: int
+    batch: int
+    limit: int
+    retention: float
+    log_size: int
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
+        """Read the settings; ``overrides`` win. Raises :exc:`~sseapp.errors.SettingError` naming a variable."""
+        known = {setting.variable for setting in SETTINGS.values()}
+        for variable in environ:
+            if variable.startswith("SSEAPP_") and variable not in known and variable not in FOREIGN:
+                raise SettingError(
+                    f"{variable} is no setting of sseapp; there are {', '.join(sorted(known | FOREIGN))}."
+                )
+        return cls(**{name: _value(setting, environ) for name, setting in SETTINGS.items()} | overrides)
+
+    @property
+    def streams(self) -> int:
+        """How many streams fit: on threads each holds one, and two are kept for everything else."""
+        return self.max_streams if concurrency.is_green() else min(self.max_streams, max(1, self.threads - 2))
+
+
+FOREIGN = {"SSEAPP_BIND", "SSEAPP_WORKERS"}
+"""Read by ``gunicorn.conf.py``, which cannot import the application before the worker has patched it."""
+
+
+def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
+    text = environ.get(setting.variable, "").strip() or setting.default
+    try:
+        return setting.read(text)
+    except ValueError as error:
+        raise SettingError(f"{setting.variable}={text!r} cannot be used: it takes {error}.") from None

@@ -1,0 +1,140 @@
+"""Waits for the bell, reads what was committed since its cursor, and hands each batch on: one listener a process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from contextlib import closing
+from dataclasses import replace
+from time import monotonic
+
+from sseapp import catalog, changelog, concurrency
+from sseapp.backoff import Backoff
+from sseapp.change import Batch, Change
+from sseapp.cursor import Cursor, Snapshot
+from sseapp.database import Connection, Database
+from sseapp.errors import SseappError
+from sseapp.hub import Hub
+from sseapp.signals import changed
+
+_log = logging.getLogger(__name__)
+
+
+class Listener:
+    """Reads the log for one process, and outlives the loss of its connection.
+
+    ``tick`` is how long it waits for the bell before it looks by itself, in seconds; each look is also the liveness
+    query, with the connection's deadline. ``piece`` is how many changes it reads at once.
+    """
+
+    def __init__(self, database: Database, hub: Hub, *, tick: float, piece: int) -> None:
+        self._database = database
+        self._hub = hub
+        self._tick = tick
+        self._piece = piece
+        self._cursor: Cursor | None = None
+        self._epoch: str | None = None
+        self._sent = 0
+        self._stopping = threading.Event()
+        self.error: str | None = "the listener has not connected yet"
+        self.seen_at = monotonic()
+        self.batches = 0
+        self.changes = 0
+        self.reconnects = 0
+
+    def start(self) -> None:
+        """Begin to listen, beside everything else."""
+        concurrency.start("listener", self._run)
+
+    def stop(self) -> None:
+        """End within a tick."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        backoff = Backoff()
+        while not self._stopping.is_set():
+            try:
+                self._listen(backoff)
+            except SseappError as error:
+                self._failed(error.detail)
+            except Exception as error:  # noqa: BLE001  # logged, and every stream is reset
+                # a fault of ours: nothing may be lost silently, so all subscribers start again from a snapshot
+                _log.exception("The listener failed; every stream is reset.")
+                self._failed(f"{type(error).__name__} in the listener")
+                self._cursor = None
+            self._stopping.wait(backoff.delay())
+
+    def _failed(self, why: str) -> None:
+        if self.error is None:
+            _log.warning("The listener has lost the database and tries again: %s", why)
+        self.error = why
+        self.reconnects += 1
+
+    def _listen(self, backoff: Backoff) -> None:
+        with closing(self._database.connect()) as connection:
+            # LISTEN first, then read: what commits in between rings
+            connection.query("LISTEN sseapp")
+            self._join(connection)
+            ticked = monotonic()
+            while not self._stopping.is_set():
+                self._read(connection)
+                if self.error is not None:
+                    _log.info("The listener is listening.")
+                    self.error = None
+                    backoff.reset()
+                if not connection.wait_for_notify(self._tick) or monotonic() - ticked >= self._tick:
+                    catalog.check_shapes(connection)
+                    self._hub.tick()
+                    ticked = monotonic()
+
+    def _join(self, connection: Connection) -> None:
+        """Go on from the cursor where it still serves, else begin at the log's end and reset every stream."""
+        now = changelog.position(connection)
+        if self._cursor is not None and now.epoch == self._epoch:
+            reason = changelog.expiry(connection, self._cursor)
+        else:
+            reason = "this is another database, or one that was restored or failed over"
+        if self._cursor is None or reason is not None:
+            self._cursor, self._epoch, self._sent = Cursor(now.upto), now.epoch, now.greatest_id
+            self._hub.refresh()
+            self._hub.begin(now.epoch, now.upto, reason or "the listener began anew")
+        else:
+            self._hub.refresh()
+
+    def _read(self, connection: Connection) -> None:
+        complete = False
+        while not complete:
+            cursor = self._cursor or Cursor(Snapshot(1))
+            batch = changelog.read(connection, cursor, piece=self._piece, sent=self._sent)
+            self._hub.dispatch(batch)
+            complete = batch.complete
+            if batch.changes:
+                self._sent = max(self._sent, *(change.id for change in batch.changes))
+            position = None if complete else 2 * batch.changes[-1].id + 1
+            self._cursor = Cursor(batch.upto, position, None if complete else batch.after)
+            self.seen_at = monotonic()
+            self._signal(batch)
+
+    def _signal(self, batch: Batch) -> None:
+        """Send ``changed`` for each table of the batch; a receiver that raises is logged and stops nobody else."""
+        if not batch.changes:
+            return
+        self.batches += 1
+        self.changes += len(batch.changes)
+        by_watch: defaultdict[int, list[Change]] = defaultdict(list)
+        for change in batch.changes:
+            by_watch[change.watch].append(change)
+        for watch, changes in by_watch.items():
+            table = self._hub.tables.get(watch)
+            if table is not None and changed.receivers:
+                send(str(table), replace(batch, changes=tuple(changes)))
+
+
+def send(table: str, batch: Batch) -> None:
+    """Send ``changed`` from ``table`` to each receiver, whatever the others do."""
+    for receiver in changed.receivers_for(table):
+        try:
+            receiver(table, batch=batch)
+        except Exception:  # noqa: BLE001  # foreign code, logged
+            _log.exception("A receiver of sseapp.signals.changed raised; the others go on.")

@@ -1,0 +1,76 @@
+"""The JSON side: the rows now, and the long poll for changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import monotonic
+
+from sseapp import changelog, snapshot
+from sseapp.change import Event
+from sseapp.channel import ResetError
+from sseapp.cursor import Cursor, encode
+from sseapp.errors import CursorGoneError, ShapeChangedError, UnavailableError
+from sseapp.hub import SHAPE_CHANGED, Stream
+from sseapp.question import Question
+from sseapp.replay import missed, opened
+from sseapp.rowtext import name_text
+from sseapp.runtime import Runtime
+
+_TRIES = 5
+
+
+def rows(runtime: Runtime, path: str, args: Iterable[tuple[str, str]]) -> str:
+    """The rows that the question takes, as JSON text, with the cursor that they stand at."""
+    args = tuple(args)
+    for _ in range(_TRIES):
+        table, question = runtime.question(path, args)
+        filter_, _ = question.resolved(runtime.now())
+        try:
+            found = snapshot.read(runtime.database, table, question, filter_)
+        except ShapeChangedError:
+            runtime.hub.refresh()
+            continue
+        cursor = encode(Cursor(found.upto), runtime.hub.scope(table, question))
+        return snapshot.data(table, found, tail=f',"cursor":{_cursor_text(cursor)}')
+    raise UnavailableError(SHAPE_CHANGED)
+
+
+def changes(runtime: Runtime, path: str, args: Iterable[tuple[str, str]]) -> str:
+    """The changes after the cursor ``after``, as JSON text: those there are, or the first that come within ``wait``."""
+    table, question = runtime.question(path, args)
+    try:
+        stream = runtime.hub.join(table, question)
+    except ShapeChangedError:
+        runtime.hub.refresh()
+        raise UnavailableError(SHAPE_CHANGED) from None
+    try:
+        return _changes(runtime, stream, question)
+    except ResetError as reset:
+        raise CursorGoneError(reset.reason) from None
+    finally:
+        runtime.hub.leave(stream)
+
+
+def _changes(runtime: Runtime, stream: Stream, question: Question) -> str:
+    if question.after is None:
+        with runtime.database.connection() as connection:
+            return _answer(stream, (), Cursor(changelog.position(connection).upto))
+    cursor = opened(question.after, stream.scope)
+    end = monotonic() + question.wait
+    while True:
+        position, filter_, _ = stream.note()
+        found = missed(runtime.database, stream, filter_, cursor, limit=max(1, question.limit))
+        left = end - monotonic()
+        if found.rest or found.new or found.more or left <= 0 or runtime.closing.is_set():
+            return _answer(stream, (*found.rest, *found.new), found.end)
+        stream.wait(position, left, runtime.closing.is_set)
+
+
+def _answer(stream: Stream, events: Iterable[Event], cursor: Cursor) -> str:
+    told = ",".join(event.json for event in events)
+    cursor_text = _cursor_text(encode(cursor, stream.scope))
+    return f'{{"table":{name_text(str(stream.table))},"changes":[{told}],"cursor":{cursor_text}}}'
+
+
+def _cursor_text(cursor: str | None) -> str:
+    return "null" if cursor is None else name_text(cursor)

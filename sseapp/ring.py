@@ -1,0 +1,91 @@
+"""A bounded run of ready frames; every client is a position in it.
+
+Appending and reading are each one step of a thread that no other thread sees half done (the interpreter's lock), so the
+listener appends while clients read.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from functools import cached_property
+
+from sseapp import sse
+from sseapp.change import Event
+from sseapp.cursor import Ids, Scope, Snapshot
+
+
+class OverrunError(Exception):
+    """The frames at this position are gone: the client was too slow for the ring."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The events of one batch, for one stream; or a frame of its own (``raw``), such as a moved window."""
+
+    after: Snapshot
+    upto: Snapshot
+    events: tuple[Event, ...] = ()
+    complete: bool = True
+    ascending: bool = False
+    raw: bytes = b""
+    scope: Scope | None = None
+
+    @cached_property
+    def ready(self) -> bytes:
+        """The bytes for all clients that have seen ``after`` and no more."""
+        return self.raw + self._encoded(self.events, None if self.ascending else self.after)
+
+    def beyond(self, seen: Snapshot) -> bytes:
+        """The bytes for a client that joined with a snapshot of its own: what ``seen`` does not see, under its own ids.
+
+        The ring's ids would claim only ``after`` and repeat on a resume what the client has from ``seen``.
+        """
+        if seen.contains(self.upto):
+            return self.raw
+        if self.after.contains(seen):
+            return self.ready
+        return self.raw + self._encoded(tuple(event for event in self.events if not seen.sees(event.xid)), seen)
+
+    @cached_property
+    def size(self) -> int:
+        """About how many bytes the frame holds."""
+        return 2 * len(self.raw) + 3 * sum(len(e.row or "") + len(e.old or "") + 200 for e in self.events)
+
+    def _encoded(self, events: tuple[Event, ...], after: Snapshot | None) -> bytes:
+        return encoded(events, self.scope.ids(self.upto, after), complete=self.complete) if self.scope else b""
+
+
+def encoded(events: tuple[Event, ...], ids: Ids, *, complete: bool) -> bytes:
+    """The event stream bytes of ``events``; the last of a ``complete`` batch carries the id of the batch's end."""
+    last = len(events) - 1
+    return b"".join(
+        event.body + sse.ending(ids.end() if complete and at == last else ids.at(event.position))
+        for at, event in enumerate(events)
+    )
+
+
+class Ring:
+    """Frames in order, ``limit`` bytes of them; positions count up from 0 and are never used twice."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._frames: deque[Frame] = deque()
+        self._size = 0
+        self.start = 0
+        self.end = 0
+
+    def append(self, frame: Frame) -> None:
+        """Add a frame, and forget the oldest beyond the limit; the newest one is always kept."""
+        self._frames.append(frame)
+        self._size += frame.size
+        self.end += 1
+        while self._size > self._limit and len(self._frames) > 1:
+            self._size -= self._frames.popleft().size
+            self.start += 1
+
+    def read(self, position: int) -> list[Frame]:
+        """The frames from ``position`` on. Raises :exc:`OverrunError` where they are gone."""
+        if position < self.start:
+            raise OverrunError
+        return [self._frames[at - self.start] for at in range(position, self.end)]

@@ -1,0 +1,108 @@
+"""What one process holds: its settings, database, hub and listener; made on first use, anew after a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from weakref import WeakSet
+
+from sseapp import catalog, concurrency, embedded, question
+from sseapp.config import Settings
+from sseapp.database import Database
+from sseapp.errors import EmbeddedError, NotFoundError, UnavailableError
+from sseapp.hub import Hub
+from sseapp.listener import Listener
+from sseapp.live import Results
+from sseapp.places import Places
+from sseapp.question import Question
+from sseapp.table import Table
+
+_START = 5.0  # seconds that a first request waits for the listener
+
+
+class Runtime:
+    """The parts of one process. ``closing`` is set when the process is about to end: streams then say ``bye``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.closing = threading.Event()
+        self.database = Database(dsn(settings), size=settings.pool, deadline=settings.deadline)
+        self.hub = Hub(self._load, ring=settings.ring, clock=self.now)
+        self.listener = Listener(self.database, self.hub, tick=settings.tick, piece=settings.batch)
+        self.results = Results(self)
+        self.places = Places(settings.streams)
+        _all.add(self)
+
+    def question(self, path: str, args: Iterable[tuple[str, str]]) -> tuple[Table, Question]:
+        """The table that ``path`` names and what ``args`` ask of it.
+
+        Raises :exc:`~sseapp.errors.NotFoundError`, :exc:`~sseapp.errors.BadParameterError`, or
+        :exc:`~sseapp.errors.UnavailableError` where the listener cannot reach the database.
+        """
+        if not self.hub.ready.wait(_START):
+            raise UnavailableError(f"Not listening to the database yet: {self.listener.error}")
+        try:
+            table = catalog.resolve(self.hub.tables, path)
+        except NotFoundError:
+            # watched a moment ago, perhaps; the listener will hear of it, but this request is here now
+            table = catalog.resolve(self.hub.refresh(), path)
+        limit = self.settings.limit
+        return table, question.parse(table, args, default_limit=limit, max_limit=limit)
+
+    def now(self) -> datetime:
+        """The time that moving windows go by."""
+        return datetime.now(UTC)
+
+    def close(self) -> None:
+        """Let every stream say ``bye`` and end."""
+        self.closing.set()
+        self.listener.stop()
+        self.hub.wake()
+        self.results.wake()
+
+    def _load(self) -> dict[int, Table]:
+        with self.database.connection() as connection:
+            return catalog.load(connection)
+
+
+def dsn(settings: Settings) -> str:
+    """Where the database is: ``DATABASE_URL``, or the embedded PostgreSQL of this folder while it runs."""
+    found = settings.database_url or embedded.running_dsn()
+    if not found:
+        raise EmbeddedError(
+            "There is no database: set DATABASE_URL, or start the embedded PostgreSQL "
+            "(`make demo` and `gunicorn wsgi` do)."
+        )
+    return found
+
+
+class Process:
+    """Makes the :class:`Runtime` on first use, and a new one in a process that was forked off since."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._runtime: Runtime | None = None
+        self._process: int | None = None
+
+    def runtime(self) -> Runtime:
+        """This process's runtime, its listener started."""
+        if self._process != os.getpid():
+            with self._lock:
+                if self._process != os.getpid():
+                    self._runtime = Runtime(self.settings)
+                    self._runtime.listener.start()
+                    self._process = os.getpid()
+        assert self._runtime is not None  # noqa: S101  # for the type checker: set with the process above
+        return self._runtime
+
+
+_all: WeakSet[Runtime] = WeakSet()
+
+
+def close_all() -> None:
+    """Close every runtime of this process, beside the caller: a signal handler may call it."""
+    for runtime in list(_all):
+        concurrency.start("close", runtime.close)

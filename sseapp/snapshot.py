@@ -1,0 +1,48 @@
+"""Reads the rows of a question, together with the snapshot they stand at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg2 import sql
+
+from sseapp import statements, where
+from sseapp.cursor import Snapshot
+from sseapp.database import Database
+from sseapp.filters import Filter
+from sseapp.question import Question
+from sseapp.rowtext import name_text
+from sseapp.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows as PostgreSQL's JSON text, in the question's order; ``more`` says that its limit left some out."""
+
+    upto: Snapshot
+    rows: tuple[str, ...]
+    more: bool
+
+
+def read(database: Database, table: Table, question: Question, filter_: Filter) -> Rows:
+    """Read the rows that ``filter_`` (the question's, as of now) takes: one statement, one snapshot."""
+    names = question.columns or [column.name for column in table.columns]
+    statement = sql.SQL(statements.named("queries")["rows"]).format(
+        columns=sql.SQL(", ").join(sql.Identifier("t", name) for name in names),
+        table=sql.SQL("ONLY " if table.only else "") + sql.Identifier(table.schema, table.name),
+        where=where.clause(filter_, table, "t"),
+        order=where.order(question, table),
+        limit=sql.Literal(question.limit + 1),
+    )
+    found = database.query(statement)
+    snapshot, greatest = found[0][:2]
+    rows = tuple(row for _, _, row in found if row is not None)
+    upto = Snapshot.parse(snapshot).cut(int(greatest))
+    return Rows(upto, rows[: question.limit], more=len(rows) > question.limit)
+
+
+def data(table: Table, rows: Rows, *, head: str = "", tail: str = "") -> str:
+    """The JSON of ``rows`` with the table's name and key: the data of ``snapshot`` and ``rows``."""
+    key = "null" if table.key is None else "[" + ",".join(map(name_text, table.key)) + "]"
+    more = "true" if rows.more else "false"
+    return f'{{{head}"table":{name_text(str(table))},"key":{key},"rows":[{",".join(rows.rows)}],"more":{more}{tail}}}'

@@ -1,0 +1,63 @@
+-- What the application reads. Every read of the log brings the snapshot of its own statement with it, and the greatest
+-- transaction id of a log row that this snapshot sees: together they are the cursor the read ends at.
+
+-- name: position
+-- Where the log stands now, without reading a change.
+SELECT sseapp.epoch(), pg_current_snapshot()::text,
+       GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text,
+       GREATEST((SELECT c.id FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id),
+       s.horizon::text, s.horizon_id
+FROM sseapp.state s;
+
+-- name: read_first
+-- What the statement sees and the snapshot %(xmax)s, %(xip)s does not, in order of id; one more than %(piece)s at the most.
+-- The sort key is an expression on purpose: by plain id the planner may walk the whole log to find the first few.
+WITH seen AS MATERIALIZED (
+    SELECT pg_current_snapshot()::text AS snapshot,
+           GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text AS greatest
+    FROM sseapp.state s)
+SELECT seen.snapshot, seen.greatest, r.*
+FROM seen LEFT JOIN LATERAL (
+    SELECT c.id, c.xid::text, c.watch, c.kind::text, c.old::text, c.new::text, to_json(c.at) #>> '{}', c.reason
+    FROM sseapp.change c
+    WHERE c.xid >= %(xmax)s::xid8 OR c.xid = ANY (%(xip)s::xid8[])
+    ORDER BY c.id + 0 LIMIT %(piece)s + 1) r ON true;
+
+-- name: read_next
+-- A further piece under the fixed snapshot %(upto)s, above id %(above)s.
+SELECT c.id, c.xid::text, c.watch, c.kind::text, c.old::text, c.new::text, to_json(c.at) #>> '{}', c.reason
+FROM sseapp.change c
+WHERE c.id > %(above)s AND (c.xid >= %(xmax)s::xid8 OR c.xid = ANY (%(xip)s::xid8[]))
+  AND pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)
+ORDER BY c.id LIMIT %(piece)s + 1;
+
+-- name: resume
+-- What a subscriber of one watch has not seen, with all that tells whether its cursor still serves:
+-- the epoch, the horizon of pruning, and whether the last transaction the cursor saw is still there.
+-- %(xmax)s, %(xip)s are those of the snapshot whose rows were all sent. Of %(upto)s the rest comes first: ids from %(from)s on;
+-- %(also)s is the same where that rest is to be found by id, else above every id.
+WITH seen AS MATERIALIZED (
+    SELECT sseapp.epoch() AS epoch, pg_current_snapshot()::text AS snapshot,
+           GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text AS greatest,
+           s.horizon::text AS horizon, s.horizon_id,
+           EXISTS (SELECT FROM sseapp.change c WHERE c.xid = %(last)s::xid8) AS there
+    FROM sseapp.state s)
+SELECT seen.epoch, seen.snapshot, seen.greatest, seen.horizon, seen.horizon_id, seen.there, r.*
+FROM seen LEFT JOIN LATERAL (
+    SELECT c.id, c.xid::text, c.watch, c.kind::text, c.old::text, c.new::text, to_json(c.at) #>> '{}', c.reason
+    FROM sseapp.change c
+    WHERE c.watch = %(watch)s
+      AND (c.xid >= %(xmax)s::xid8 OR c.xid = ANY (%(xip)s::xid8[]) OR c.id >= %(also)s)
+      AND (c.id >= %(from)s OR NOT pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot))
+    ORDER BY NOT pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot), c.id LIMIT %(piece)s + 1) r ON true;
+
+-- name: rows
+-- The rows of a table that a filter takes, and the snapshot they stand at, in one statement.
+WITH seen AS MATERIALIZED (
+    SELECT pg_current_snapshot()::text AS snapshot,
+           GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text AS greatest
+    FROM sseapp.state s)
+SELECT seen.snapshot, seen.greatest, r.row
+FROM seen LEFT JOIN LATERAL (
+    SELECT row_to_json(x.*)::text AS row
+    FROM (SELECT {columns} FROM {table} t WHERE {where} {order} LIMIT {limit}) x) r ON true;

@@ -1,0 +1,254 @@
+"""One client's event stream: what it missed or a snapshot, then live, with heartbeats, to the bye."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from time import monotonic
+from typing import Generic, TypeVar
+
+from sseapp import changelog, snapshot, sse
+from sseapp.backoff import jittered
+from sseapp.channel import Channel, ResetError
+from sseapp.cursor import Cursor, Snapshot, encode
+from sseapp.errors import ShapeChangedError, SseappError
+from sseapp.hub import SHAPE_CHANGED, Stream, window
+from sseapp.live import Result
+from sseapp.question import Question
+from sseapp.replay import Missed, missed, opened
+from sseapp.ring import OverrunError
+from sseapp.rowtext import name_text
+from sseapp.runtime import Runtime
+from sseapp.table import Table
+
+_log = logging.getLogger(__name__)
+AnyChannel = TypeVar("AnyChannel", bound=Channel)
+
+
+class Subscription(ABC, Generic[AnyChannel]):
+    """An event stream about the table that ``path`` names, for one client; ``args`` are the request's parameters.
+
+    Making one takes a place and joins a channel, so that an error of the request is raised before an answer begins;
+    :meth:`close` gives both back, whether or not a frame was ever asked for.
+    """
+
+    def __init__(self, runtime: Runtime, path: str, args: Iterable[tuple[str, str]]) -> None:
+        self._runtime = runtime
+        self._path = path
+        self._args = tuple(args)
+        self._position = 0
+        self._closed = False
+        self._question: Question
+        runtime.places.take()
+        try:
+            self._channel = self._joined()
+        except BaseException:
+            runtime.places.give_back()
+            raise
+
+    def close(self) -> None:
+        """Leave; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._leave(self._channel)
+            self._runtime.places.give_back()
+
+    def frames(self) -> Iterator[bytes]:
+        """The body of the answer, a piece at a time, to its end."""
+        yield sse.retry(round(self._runtime.settings.retry * 1000))
+        try:
+            yield from self._sessions()
+            yield bye(self._runtime.settings.retry)
+        except OverrunError:
+            self._runtime.places.cut += 1
+            _log.info("A client of %s was too slow for its ring and is cut; its cursor brings it back.", self._path)
+        except SseappError as error:
+            yield apology(error, self._runtime.settings.retry)
+
+    def _sessions(self) -> Iterator[bytes]:
+        """Catch up and follow, again after each reset, until the process closes."""
+        reason: str | None = None
+        while not self._runtime.closing.is_set():
+            try:
+                yield from self._enter(reason)
+                yield from self._follow()
+            except (ResetError, ShapeChangedError) as reset:
+                reason = reset.reason if isinstance(reset, ResetError) else SHAPE_CHANGED
+                if self._channel.reason is not None or isinstance(reset, ShapeChangedError):
+                    self._rejoin()
+
+    def _follow(self) -> Iterator[bytes]:
+        """What comes, as it comes; and heartbeats while nothing does."""
+        closing, heartbeat = self._runtime.closing.is_set, self._runtime.settings.heartbeat
+        last = monotonic()
+        while not closing():
+            data = self._take()
+            if data:
+                yield data
+                last = monotonic()
+            elif (left := last + heartbeat - monotonic()) <= 0:
+                yield self._heartbeat()
+                last = monotonic()
+            else:
+                self._channel.wait(self._position, left, closing)
+
+    def _rejoin(self) -> None:
+        self._runtime.hub.refresh()
+        channel = self._joined()
+        self._leave(self._channel)
+        self._channel = channel
+
+    def _joined(self) -> AnyChannel:
+        """Join the channel of the question, by the tables as they are now."""
+        for _ in range(5):
+            table, self._question = self._runtime.question(self._path, self._args)
+            try:
+                return self._join(table, self._question)
+            except ShapeChangedError:
+                self._runtime.hub.refresh()
+        raise ShapeChangedError
+
+    @abstractmethod
+    def _join(self, table: Table, question: Question) -> AnyChannel: ...
+
+    @abstractmethod
+    def _leave(self, channel: AnyChannel) -> None: ...
+
+    @abstractmethod
+    def _enter(self, reason: str | None) -> Iterator[bytes]:
+        """Bring the client up to a position of the channel; ``reason`` says why it starts again, if it does."""
+
+    @abstractmethod
+    def _take(self) -> bytes:
+        """What has come since, perhaps nothing, without waiting."""
+
+    def _heartbeat(self) -> bytes:
+        return sse.HEARTBEAT
+
+
+class Changes(Subscription[Stream]):
+    """The event stream of ``/tables/<table>/changes``. ``last_event_id`` is what the client says it saw last."""
+
+    def __init__(
+        self, runtime: Runtime, path: str, args: Iterable[tuple[str, str]], last_event_id: str | None = None
+    ) -> None:
+        super().__init__(runtime, path, args)
+        self._cursor = last_event_id or self._question.after
+        self._informed = self._cursor is not None  # whether the client holds rows that a reset has to take back
+        self._seen: Snapshot | None = None  # what this client has from a read of its own, until the ring is beyond it
+        self._stood: Snapshot | None = None  # what the last id told says
+        self._reached: Snapshot | None = None  # what the hub had told when the ring was last found empty
+
+    def _join(self, table: Table, question: Question) -> Stream:
+        return self._runtime.hub.join(table, question)
+
+    def _leave(self, channel: Stream) -> None:
+        self._runtime.hub.leave(channel)
+
+    def _enter(self, reason: str | None) -> Iterator[bytes]:
+        stream, cursor = self._channel, self._cursor
+        self._cursor = None
+        if cursor is not None and reason is None:
+            yield self._replay(stream, opened(cursor, stream.scope), cursor)
+        elif self._question.snapshot or (reason is not None and self._informed):
+            yield self._snapshot(stream, reason if self._informed else None)
+        else:
+            yield self._now(stream)
+        self._informed = True
+
+    def _replay(self, stream: Stream, cursor: Cursor, text: str) -> bytes:
+        def read() -> tuple[int, str | None, Missed]:
+            # the ring's end is noted BEFORE the read: what commits in between is in one or in both, never in neither
+            position, filter_, bound = stream.note()
+            limit = self._runtime.settings.limit
+            return position, bound, missed(self._runtime.database, stream, filter_, cursor, limit=limit)
+
+        position, bound, replay = stream.shared(("replay", text), read)
+        if replay.more:
+            raise ResetError("more changes were missed than a snapshot is worth")
+        self._stand(position, replay.upto)
+        return (b"" if bound is None else window(bound)) + replay.frames(stream.scope)
+
+    def _snapshot(self, stream: Stream, reason: str | None) -> bytes:
+        question = self._question  # the stream is shared with other orders and limits
+
+        def read() -> tuple[int, Snapshot, bytes]:
+            position, filter_, bound = stream.note()
+            rows = snapshot.read(self._runtime.database, stream.table, question, filter_)
+            id_ = encode(Cursor(rows.upto), stream.scope)
+            event = sse.event("snapshot", snapshot.data(stream.table, rows), id=id_)
+            return position, rows.upto, event + (b"" if bound is None else window(bound))
+
+        position, upto, event = stream.shared(("snapshot", question.result), read)
+        self._stand(position, upto)
+        return (b"" if reason is None else sse.event("reset", f'{{"reason":{name_text(reason)}}}')) + event
+
+    def _now(self, stream: Stream) -> bytes:
+        def read() -> tuple[int, str | None, Snapshot]:
+            position, _, bound = stream.note()
+            with self._runtime.database.connection() as connection:
+                return position, bound, changelog.position(connection).upto
+
+        position, bound, upto = stream.shared("now", read)
+        self._stand(position, upto)
+        id_ = encode(Cursor(upto), stream.scope)
+        return (sse.HEARTBEAT if id_ is None else sse.position(id_)) + (b"" if bound is None else window(bound))
+
+    def _stand(self, position: int, upto: Snapshot) -> None:
+        self._position = position
+        self._seen = self._stood = self._reached = upto
+
+    def _take(self) -> bytes:
+        # read before the ring: if the ring is empty then, all of it has been sent
+        reached = self._runtime.hub.position
+        frames, self._position = self._channel.read(self._position)
+        if not frames:
+            self._reached = reached
+            return b""
+        pieces = []
+        for frame in frames:
+            if self._seen is not None and frame.after.contains(self._seen):
+                self._seen = None
+            pieces.append(frame.ready if self._seen is None else frame.beyond(self._seen))
+            if frame.complete:
+                self._stood = frame.upto
+        return b"".join(pieces)
+
+    def _heartbeat(self) -> bytes:
+        """A comment; and where the cursor has moved since the last id, the id of where it stands."""
+        reached = self._reached
+        if reached is None or reached == self._stood or (self._seen is not None and not reached.contains(self._seen)):
+            return sse.HEARTBEAT
+        self._stood = reached
+        id_ = encode(Cursor(reached), self._channel.scope)
+        return sse.HEARTBEAT if id_ is None else sse.position(id_)
+
+
+class Rows(Subscription[Result]):
+    """The event stream of ``/tables/<table>/rows``: the whole result, at once and when a row in it changed."""
+
+    def _join(self, table: Table, question: Question) -> Result:
+        return self._runtime.results.join(table, question)
+
+    def _leave(self, channel: Result) -> None:
+        self._runtime.results.leave(channel)
+
+    def _enter(self, reason: str | None) -> Iterator[bytes]:
+        del reason  # the next whole result tells it all
+        self._position = 0
+        return iter(())
+
+    def _take(self) -> bytes:
+        frames, self._position = self._channel.read(self._position)
+        return b"".join(frame.ready for frame in frames)
+
+
+def bye(retry: float) -> bytes:
+    """The last event before the server closes; the jitter keeps all clients from coming back at once."""
+    return sse.retry(round(1000 * jittered(retry)))[:-1] + sse.event("bye", "{}")
+
+
+def apology(error: SseappError, retry: float) -> bytes:
+    """An answer to a stream that cannot be served now. Browsers give up for good on a 503, so it is a 200 that ends."""
+    return sse.comment(error.detail) + sse.retry(round(1000 * jittered(2 * retry)))

@@ -1,0 +1,94 @@
+"""The HTTP contract: two resources, each as JSON and as an event stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, jsonify, request
+
+from sseapp import poll
+from sseapp.errors import NotAcceptableError, UnavailableError
+from sseapp.runtime import Process, Runtime
+from sseapp.subscription import Changes, Rows, apology
+from sseapp.table import Table
+
+_JSON, _STREAM = "application/json", "text/event-stream"
+_api = Blueprint("api", __name__)
+
+
+def init_app(app: Flask) -> None:
+    """Serve the resources."""
+    app.register_blueprint(_api)
+
+
+@_api.get("/tables")
+def tables() -> Response:
+    """The watched tables, in order of their names."""
+    watched = sorted(_runtime().hub.refresh().values(), key=str)
+    return jsonify(tables=[_described(table) for table in watched])
+
+
+@_api.get("/tables/<path:table>/rows")
+def rows(table: str) -> Response:
+    """The rows now; or as a stream, again whenever one of them changed."""
+    if _wants_stream():
+        return _streamed(lambda: Rows(_runtime(), table, _args()))
+    return _json(poll.rows(_runtime(), table, _args()))
+
+
+@_api.get("/tables/<path:table>/changes")
+def changes(table: str) -> Response:
+    """The changes after a cursor: those there are, or the first to come; or as a stream without end."""
+    if _wants_stream():
+        last_event_id = request.headers.get("Last-Event-ID") or None
+        return _streamed(lambda: Changes(_runtime(), table, _args(), last_event_id))
+    return _json(poll.changes(_runtime(), table, _args()))
+
+
+def _runtime() -> Runtime:
+    process: Process = current_app.extensions["sseapp"]
+    return process.runtime()
+
+
+def _args() -> list[tuple[str, str]]:
+    return list(request.args.items(multi=True))
+
+
+def _wants_stream() -> bool:
+    """Which of the two representations the client prefers; JSON where it does not say."""
+    accepted = request.accept_mimetypes
+    if not accepted:
+        return False
+    best = accepted.best_match([_JSON, _STREAM])
+    if best is None:
+        raise NotAcceptableError
+    return best == _STREAM
+
+
+def _described(table: Table) -> dict[str, Any]:
+    return {
+        "schema": table.schema,
+        "name": table.name,
+        "key": None if table.key is None else list(table.key),
+        "range": table.range,
+        "columns": [{"name": column.name, "type": column.type} for column in table.columns],
+    }
+
+
+def _json(text: str) -> Response:
+    return Response(text + "\n", content_type=_JSON, headers={"Cache-Control": "no-store", "Vary": "Accept"})
+
+
+def _streamed(subscribe: Callable[[], Changes | Rows]) -> Response:
+    headers = {"Cache-Control": "no-store", "Vary": "Accept", "X-Accel-Buffering": "no"}
+    try:
+        subscription = subscribe()
+    except UnavailableError as error:
+        # a browser gives up for good on a 503
+        retry = current_app.extensions["sseapp"].settings.retry
+        return Response(apology(error, retry), content_type=_STREAM, headers=headers)
+    response = Response(subscription.frames(), content_type=_STREAM, headers=headers)
+    # not in the generator's finally: a HEAD request never starts the generator
+    response.call_on_close(subscription.close)
+    return response

@@ -1,0 +1,50 @@
+"""Errors as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from sseapp.errors import CursorGoneError, SseappError, UnavailableError
+
+_log = logging.getLogger(__name__)
+
+
+def problem(status: int, title: str, detail: str, **members: str | None) -> Response:
+    """An answer that names what is wrong and what would do; ``members`` that are ``None`` are left out."""
+    body = {"title": title, "status": status, "detail": detail} | {k: v for k, v in members.items() if v is not None}
+    return Response(json.dumps(body, ensure_ascii=False) + "\n", status, content_type="application/problem+json")
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error as a problem."""
+    app.register_error_handler(SseappError, _ours)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _ours(error: SseappError) -> Response:
+    reason = error.reason if isinstance(error, CursorGoneError) else None
+    response = problem(error.status, error.title, error.detail, parameter=error.parameter, reason=reason)
+    if isinstance(error, UnavailableError):
+        response.headers["Retry-After"] = "2"
+    return response
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    response = problem(status, error.name, error.description or error.name)
+    for name, value in error.get_headers():
+        if name.lower() in {"allow", "location"}:
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    _log.error("A request failed.", exc_info=error)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return problem(status, "Internal error", "The server has a fault; its log says more.")

@@ -1,0 +1,86 @@
+"""The watched tables as the database's catalog shows them, and which one a path names."""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from sseapp import statements
+from sseapp.database import Connection
+from sseapp.errors import BadParameterError, NotFoundError
+from sseapp.table import Column, Table
+
+_NAME = r'("(?:[^"]|"")+"|[^"./]+)'
+_PATH = re.compile(rf"(?:{_NAME}\.)?{_NAME}")
+_UPPER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}  # SQL folds ASCII only
+
+
+class Tables(dict[int, Table]):
+    """The watched tables by the number of their watch; ``search_path`` finds those named without a schema."""
+
+    search_path: tuple[str, ...] = ()
+
+
+def load(connection: Connection) -> Tables:
+    """Read all watched tables, each with the columns that subscribers may see."""
+    rows = connection.query(_named("load"))
+    tables = Tables((watch, _table([*group])) for watch, group in groupby(rows, key=itemgetter(0)))
+    ((search_path,),) = connection.query(_named("search_path"))
+    tables.search_path = tuple(search_path)
+    return tables
+
+
+def check_shapes(connection: Connection) -> int:
+    """Have the database compare the watched tables with what subscribers know of them; how many differ.
+
+    It writes the difference into the log itself, once for all who ask.
+    """
+    ((differences,),) = connection.query(_named("check_shapes"))
+    return int(differences)
+
+
+def resolve(tables: Tables, path: str) -> Table:
+    """The table that ``path`` names, as in SQL: ``orders``, ``shop.orders``, ``"We.ird"."ta/ble"``.
+
+    Raises :exc:`BadParameterError` where that is no name, :exc:`NotFoundError` where no watched table has it.
+    """
+    *schema, name = _parts(path)
+    schemas = schema or tables.search_path
+    found = {table.schema: table for table in tables.values() if table.name == name and table.schema in schemas}
+    for candidate in schemas:
+        if candidate in found:
+            return found[candidate]
+    raise NotFoundError(_hint(tables, path, name), parameter="table")
+
+
+def _hint(tables: Tables, path: str, name: str) -> str:
+    elsewhere = [str(table) for table in tables.values() if table.name.lower() == name.lower()]
+    if elsewhere:
+        return f"No watched table is named {path}. Do you mean {' or '.join(elsewhere)}? Upper case wants quotes."
+    return f"No watched table is named {path}. GET /tables lists them; sseapp.watch() adds one."
+
+
+def _parts(path: str) -> list[str]:
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise BadParameterError(
+            f"{path} is no table's name: write table or schema.table, quoted where a name has a dot, slash or quote.",
+            parameter="table",
+        )
+    return [_unquoted(part) for part in match.groups() if part is not None]
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part.translate(_UPPER)
+
+
+def _table(rows: list[tuple[Any, ...]]) -> Table:
+    watch, oid, schema, name, key, range_, shape, only, *_ = rows[0]
+    columns = tuple(Column(name, type_, base, kind, tuple(labels)) for *_, name, type_, base, kind, labels in rows)
+    return Table(watch, oid, schema, name, key and tuple(key), range_, columns, shape, only)
+
+
+def _named(name: str) -> str:
+    return statements.named("catalog")[name]

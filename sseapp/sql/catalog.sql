@@ -1,0 +1,27 @@
+-- What the application reads about watched tables.
+
+-- name: search_path
+SELECT current_schemas(false)::text[];
+
+-- name: check_shapes
+SELECT sseapp.check_shapes();
+
+-- name: load
+-- A row for each visible column of each watched table, in the table's order. Tables whose row-level security was
+-- switched on after the watch are left out.
+SELECT w.id, w.relation::oid::bigint, n.nspname, c.relname, k.key,
+       (SELECT r.attname FROM sseapp.visible_column r WHERE r.watch = w.id AND r.attnum = w.range_attnum),
+       md5((sseapp.shape(w.id) - '{storage,triggers,numbers}'::text[])::text), c.relkind <> 'p',
+       v.attname, format_type(v.atttypid, v.atttypmod), b.typname,
+       CASE WHEN b.typcategory = 'A' THEN 'a' ELSE b.typtype::text END,
+       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder)
+FROM sseapp.watched_table w
+JOIN pg_class c ON c.oid = w.relation
+JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    SELECT array_agg(a.attname::text ORDER BY p.place) FROM unnest(sseapp.key(w.id)) WITH ORDINALITY p(attnum, place)
+    JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum = p.attnum) k(key)
+JOIN sseapp.visible_column v ON v.watch = w.id
+JOIN pg_type b ON b.oid = sseapp.base_type(v.atttypid)
+WHERE w.see_all OR NOT c.relrowsecurity
+ORDER BY w.id, v.attnum;

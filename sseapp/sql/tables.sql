@@ -1,0 +1,112 @@
+-- The log and what belongs to it. Every statement here may run again and then changes nothing.
+
+DO $body$
+BEGIN
+    IF current_setting('server_version_num')::int < 140000 THEN
+        RAISE EXCEPTION 'sseapp needs PostgreSQL 14 or later, this is %', current_setting('server_version');
+    END IF;
+    -- two installs at once would both find nothing there
+    PERFORM pg_advisory_xact_lock(hashtextextended('sseapp install', 0));
+    IF to_regnamespace('sseapp') IS NULL THEN
+        CREATE SCHEMA sseapp;
+        COMMENT ON SCHEMA sseapp IS 'Live tables: the change log, and the functions that watch tables.';
+    END IF;
+END
+$body$;
+
+-- One row for each change. A transaction is seen whole or not at all by its xid, ids give the order within.
+CREATE TABLE IF NOT EXISTS sseapp.change (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    watch integer NOT NULL,
+    kind "char" NOT NULL,  -- i, u, d: a row; t: TRUNCATE; r: what subscribers hold no longer serves, reason says why
+    old json,  -- json, not jsonb, which refuses \u0000: the application's write would fail
+    new json,
+    reason text,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS change_xid ON sseapp.change (xid);
+
+-- What is watched. Columns are kept by number, so that a renamed one stays what it was; the names are those at the time of the watch.
+CREATE TABLE IF NOT EXISTS sseapp.watched_table (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    relation regclass NOT NULL UNIQUE,
+    range_attnum smallint,
+    range_name name,
+    hidden smallint[] NOT NULL,
+    hidden_names name[] NOT NULL,
+    shown smallint[],  -- the allow-list; null: all that is not hidden
+    shown_names name[],
+    see_all boolean NOT NULL,  -- subscribers may see all rows, in spite of row-level security
+    since timestamptz NOT NULL DEFAULT now(),
+    trigger text[] NOT NULL,  -- the function and the arguments of the row trigger
+    shape jsonb  -- as last told to subscribers
+);
+
+-- Positions of the log by age: what a snapshot saw is as old as its mark, at least.
+CREATE TABLE IF NOT EXISTS sseapp.mark (
+    at timestamptz PRIMARY KEY,
+    snapshot pg_snapshot NOT NULL,
+    id bigint NOT NULL
+);
+
+-- Empty after a crash, as every unlogged table is: then watched ones of that kind are empty too.
+CREATE UNLOGGED TABLE IF NOT EXISTS sseapp.crash_mark (mark uuid PRIMARY KEY);
+
+CREATE TABLE IF NOT EXISTS sseapp.state (
+    version integer NOT NULL,
+    digest text,  -- of the text that was installed
+    born uuid NOT NULL,  -- of this log: a cursor of another log is no cursor here
+    horizon pg_snapshot NOT NULL,  -- what it sees may have been pruned
+    horizon_id bigint NOT NULL,  -- the greatest id that was pruned
+    horizon_xid xid8 NOT NULL,  -- the greatest xid that was pruned
+    one boolean PRIMARY KEY DEFAULT true CHECK (one)
+);
+DO $body$
+BEGIN
+    IF NOT EXISTS (SELECT FROM sseapp.state) THEN
+        INSERT INTO sseapp.state (version, born, horizon, horizon_id, horizon_xid)
+        VALUES (1, gen_random_uuid(), '1:1:', 0, '0');
+    ELSIF (SELECT version FROM sseapp.state) > 1 THEN
+        RAISE EXCEPTION 'The schema sseapp is of a later version than this program: update the program.';
+    END IF;
+END
+$body$;
+
+-- A dump renumbers columns, so numbers of columns count only where they were noted. That is told by the one column of this
+-- table: it has number 2 and a random name, and before it was a dropped column, which no dump brings back.
+CREATE OR REPLACE FUNCTION sseapp.binding() RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT a.attname FROM pg_attribute a WHERE a.attrelid = to_regclass('sseapp.binding') AND a.attnum = 2
+$body$;
+CREATE OR REPLACE FUNCTION sseapp.bind() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    DROP TABLE IF EXISTS sseapp.binding;
+    EXECUTE format('CREATE TABLE sseapp.binding (gap integer, %I integer)', gen_random_uuid());
+    ALTER TABLE sseapp.binding DROP COLUMN gap;
+END
+$body$;
+DO $body$
+BEGIN
+    IF to_regclass('sseapp.binding') IS NULL THEN
+        PERFORM sseapp.bind();
+    END IF;
+END
+$body$;
+
+-- Which log this is: cluster, timeline, database, birth. Only for the primary.
+CREATE OR REPLACE FUNCTION sseapp.epoch() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT concat_ws('-', (pg_control_system()).system_identifier,
+                     -- the checkpoint's timeline is still the old one right after a promotion
+                     substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+                     (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()), s.born)
+    FROM sseapp.state s
+$body$;

@@ -1,0 +1,246 @@
+-- What people call: watch, unwatch, watched; and what these are made of.
+
+-- Takes the locks on all of the tables, or on none of them while it waits: a lock that waits behind an open transaction makes
+-- every writer wait behind it. Gives up after the setting sseapp.patience (10 s).
+CREATE OR REPLACE FUNCTION sseapp.lock_tables(relations regclass[], mode text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '100ms'
+AS $body$
+DECLARE
+    patience interval := coalesce(nullif(current_setting('sseapp.patience', true), ''), '10s');
+    deadline timestamptz := clock_timestamp() + patience;
+    names text := (SELECT string_agg(CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || oid::regclass::text, ', ' ORDER BY oid)
+                   FROM pg_class WHERE oid = ANY (relations));
+BEGIN
+    WHILE names IS NOT NULL LOOP
+        BEGIN
+            EXECUTE format('LOCK TABLE %s IN %s MODE', names, mode);
+            RETURN;
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            IF clock_timestamp() > deadline THEN
+                RAISE lock_not_available USING
+                    MESSAGE = format('No lock on %s within %s: other transactions hold it.', names, patience),
+                    DETAIL = (SELECT 'Sessions: ' || string_agg(DISTINCT l.pid::text, ', ') FROM pg_locks l
+                              WHERE l.relation = ANY (relations::oid[]) AND l.granted AND l.pid <> pg_backend_pid()),
+                    HINT = 'Try again when they have ended, or SET sseapp.patience to a longer time.';
+            END IF;
+        END;
+        PERFORM pg_sleep(0.2 + random() * 0.2);
+    END LOOP;
+END
+$body$;
+
+-- Why the table cannot be watched; null if it can.
+CREATE OR REPLACE FUNCTION sseapp.refusal(relation regclass, see_all boolean) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT CASE
+        WHEN c.relkind NOT IN ('r', 'p') THEN format('%s is %s; only tables can be watched.', relation,
+            CASE c.relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' WHEN 'f' THEN 'a foreign table'
+                           ELSE 'no table' END)
+        WHEN c.relnamespace = 'sseapp'::regnamespace THEN format('%s belongs to sseapp itself.', relation)
+        WHEN c.oid < 16384 OR n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')
+            THEN format('%s is a system table.', relation)
+        WHEN c.relpersistence = 't' THEN format('%s is a temporary table, which only its own session can read.', relation)
+        WHEN NOT pg_has_role(c.relowner, 'USAGE')
+            THEN format('%s belongs to %s, and only its owner can have it watched.', relation, c.relowner::regrole)
+        WHEN c.relrowsecurity AND NOT see_all THEN format('%s has row-level security, which subscribers would bypass. If they may'
+            ' see all rows, say so: subscribers_see_all_rows => true.', relation)
+        WHEN EXISTS (SELECT FROM sseapp.partitions(relation) p JOIN pg_class f ON f.oid = p.relation WHERE f.relkind = 'f')
+            THEN format('%s has a partition that is a foreign table, whose changes cannot be seen.', relation)
+    END
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = relation
+$body$;
+
+-- The numbers of named columns, ascending. "role" says in the message what they were named for.
+CREATE OR REPLACE FUNCTION sseapp.numbers(relation regclass, names name[], role text) RETURNS smallint[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    missing text := (
+        SELECT string_agg(quote_ident(n.name), ', ') FROM unnest(names) n(name)
+        WHERE NOT EXISTS (SELECT FROM pg_attribute a
+                          WHERE a.attrelid = relation AND a.attname = n.name AND a.attnum > 0 AND NOT a.attisdropped));
+BEGIN
+    IF missing IS NOT NULL OR array_position(names, NULL) IS NOT NULL THEN
+        RAISE undefined_column USING
+            MESSAGE = format('%s has no column %s (%s).', relation, coalesce(missing, 'NULL'), role);
+    END IF;
+    RETURN ARRAY(SELECT a.attnum FROM pg_attribute a
+                 WHERE a.attrelid = relation AND a.attname = ANY (names) AND a.attnum > 0 ORDER BY a.attnum);
+END
+$body$;
+
+-- Watches a table, or changes how it is watched; again with the same arguments it changes nothing. Returns the watch's number.
+CREATE OR REPLACE FUNCTION sseapp.watch(
+    "table" regclass, range_column name DEFAULT NULL, hide name[] DEFAULT '{}', only_columns name[] DEFAULT NULL,
+    subscribers_see_all_rows boolean DEFAULT false
+) RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    wanted sseapp.watched_table;
+    present sseapp.watched_table;
+BEGIN
+    wanted := sseapp.wanted("table", range_column, hide, only_columns, subscribers_see_all_rows);
+    SELECT * INTO present FROM sseapp.watched_table w WHERE w.relation = "table";
+    IF sseapp.is_in_force(present, wanted) THEN
+        RETURN present.id;
+    END IF;
+    -- no change may be under way that the triggers do not see
+    PERFORM sseapp.lock_tables(ARRAY["table"], 'SHARE ROW EXCLUSIVE');
+    INSERT INTO sseapp.watched_table AS w
+        (relation, range_attnum, range_name, hidden, hidden_names, shown, shown_names, see_all, trigger)
+    VALUES ("table", wanted.range_attnum, wanted.range_name, wanted.hidden, wanted.hidden_names,
+            wanted.shown, wanted.shown_names, wanted.see_all, wanted.trigger)
+    ON CONFLICT ON CONSTRAINT watched_table_relation_key DO UPDATE SET
+        range_attnum = EXCLUDED.range_attnum, range_name = EXCLUDED.range_name, hidden = EXCLUDED.hidden,
+        hidden_names = EXCLUDED.hidden_names, shown = EXCLUDED.shown, shown_names = EXCLUDED.shown_names,
+        see_all = EXCLUDED.see_all, trigger = EXCLUDED.trigger
+    RETURNING * INTO present;
+    PERFORM sseapp.check_columns(present);
+    PERFORM sseapp.create_triggers(present);
+    UPDATE sseapp.watched_table w SET shape = sseapp.shape(present.id) WHERE w.id = present.id;
+    PERFORM sseapp.tell_reset(present.id, 'the table is watched, or watched otherwise');
+    RETURN present.id;
+END
+$body$;
+
+-- What watched_table will hold for these arguments. Refuses what cannot be.
+CREATE OR REPLACE FUNCTION sseapp.wanted(
+    relation regclass, range_column name, hide name[], only_columns name[], see_all boolean
+) RETURNS sseapp.watched_table
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    refusal text := sseapp.refusal(relation, see_all);
+    result sseapp.watched_table;
+BEGIN
+    IF relation IS NULL OR refusal IS NOT NULL THEN
+        RAISE wrong_object_type USING MESSAGE = coalesce(refusal, 'Which table? It is NULL.');
+    ELSIF only_columns IS NOT NULL AND cardinality(hide) > 0 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'Give hide or only_columns, not both.';
+    END IF;
+    result.relation := relation;
+    result.see_all := coalesce(see_all, false);
+    result.range_name := range_column;
+    result.range_attnum := (sseapp.numbers(relation, ARRAY[range_column], 'range column'))[1] WHERE range_column IS NOT NULL;
+    result.shown := sseapp.numbers(relation, only_columns, 'only_columns') WHERE only_columns IS NOT NULL;
+    -- triggers do not see the value of a virtual generated column
+    result.hidden := sseapp.numbers(relation, hide || ARRAY(
+        SELECT a.attname FROM pg_attribute a
+        WHERE a.attrelid = relation AND a.attgenerated = 'v' AND NOT a.attisdropped AND only_columns IS NULL), 'hide');
+    result.shown_names := ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = relation AND attnum = ANY (result.shown) ORDER BY attnum)
+        WHERE only_columns IS NOT NULL;
+    result.hidden_names := ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = relation AND attnum = ANY (result.hidden) ORDER BY attnum);
+    result.trigger := CASE
+        WHEN result.shown IS NOT NULL THEN ARRAY['log_members', relation::oid::text, 'show', result.shown::text, '{}', sseapp.binding()]
+        WHEN result.hidden <> '{}' THEN ARRAY['log_members', relation::oid::text, 'hide', result.hidden::text, result.hidden_names::text, sseapp.binding()]
+        ELSE ARRAY['log_row', relation::oid::text] END;
+    RETURN result;
+END
+$body$;
+
+-- Whether the present watch is as wanted, its triggers in place.
+CREATE OR REPLACE FUNCTION sseapp.is_in_force(present sseapp.watched_table, wanted sseapp.watched_table) RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT present.id IS NOT NULL
+       AND (present.range_attnum, present.range_name, present.see_all, present.trigger)
+           IS NOT DISTINCT FROM (wanted.range_attnum, wanted.range_name, wanted.see_all, wanted.trigger)
+       AND NOT EXISTS (SELECT FROM jsonb_each_text(sseapp.triggers(present.id)) t WHERE t.value NOT LIKE 'A%')
+$body$;
+
+-- Refuses to leave out what tells rows apart or places them in time.
+CREATE OR REPLACE FUNCTION sseapp.check_columns(present sseapp.watched_table) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    needed smallint[] := sseapp.primary_key(present.relation) || present.range_attnum;
+    lost text := (SELECT string_agg(quote_ident(a.attname), ', ') FROM pg_attribute a
+                  WHERE a.attrelid = present.relation AND a.attnum = ANY (needed)
+                    AND NOT EXISTS (SELECT FROM sseapp.visible_column v WHERE v.watch = present.id AND v.attnum = a.attnum));
+    range_type regtype := (SELECT sseapp.base_type(a.atttypid) FROM pg_attribute a
+                           WHERE a.attrelid = present.relation AND a.attnum = present.range_attnum);
+BEGIN
+    IF lost IS NOT NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('%s: %s cannot be left out, subscribers need the key and the range column.', present.relation, lost),
+            HINT = CASE WHEN present.shown IS NOT NULL THEN 'Name it in only_columns too.' END;
+    ELSIF range_type NOT IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'int2'::regtype, 'int4'::regtype,
+                             'int8'::regtype, 'numeric'::regtype, 'float4'::regtype, 'float8'::regtype) THEN
+        RAISE wrong_object_type USING
+            MESSAGE = format('%s: a range column is a date, a timestamp or a number, %I is %s.', present.relation,
+                             present.range_name, range_type);
+    END IF;
+END
+$body$;
+
+CREATE OR REPLACE FUNCTION sseapp.create_triggers(present sseapp.watched_table) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    -- sorts before the application's own triggers, so that a change is logged before those it causes
+    row_trigger text := format('!sseapp_%s', present.id);
+    truncate_trigger text := format('!sseapp_%s_truncate', present.id);
+    arguments text := (SELECT string_agg(quote_literal(t.argument), ', ' ORDER BY t.place)
+                       FROM unnest(present.id::text || present.trigger[2:]) WITH ORDINALITY t(argument, place));
+BEGIN
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION sseapp.%I(%s)',
+                   row_trigger, present.relation, present.trigger[1], arguments);
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION sseapp.log_truncate(%s)',
+                   truncate_trigger, present.relation, arguments);
+    -- session_replication_role = replica must not hide changes
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I, ENABLE ALWAYS TRIGGER %I', present.relation, row_trigger, truncate_trigger);
+END
+$body$;
+
+CREATE OR REPLACE FUNCTION sseapp.tell_reset(watch integer, reason text) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    INSERT INTO sseapp.change (watch, kind, reason) VALUES (watch, 'r', reason);
+    SELECT pg_notify('sseapp', '');
+$body$;
+
+-- Ends a watch; whether there was one.
+CREATE OR REPLACE FUNCTION sseapp.unwatch("table" regclass) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    present sseapp.watched_table;
+BEGIN
+    SELECT * INTO present FROM sseapp.watched_table w WHERE w.relation = "table";
+    IF present.id IS NULL THEN
+        RETURN false;
+    END IF;
+    PERFORM sseapp.lock_tables(ARRAY["table"], 'ACCESS EXCLUSIVE');
+    EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', format('!sseapp_%s', present.id), "table");
+    EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', format('!sseapp_%s_truncate', present.id), "table");
+    DELETE FROM sseapp.watched_table w WHERE w.id = present.id;
+    PERFORM sseapp.tell_reset(present.id, 'the table is no longer watched');
+    RETURN true;
+END
+$body$;
+
+CREATE OR REPLACE VIEW sseapp.watched AS
+    SELECT n.nspname AS schema, c.relname AS "table",
+           (SELECT array_agg(a.attname ORDER BY k.place) FROM unnest(sseapp.key(w.id)) WITH ORDINALITY k(attnum, place)
+            JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum = k.attnum) AS key,
+           (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = w.relation AND a.attnum = w.range_attnum) AS range_column,
+           (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
+            WHERE a.attrelid = w.relation AND a.attnum = ANY (w.hidden)) AS hidden,
+           (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
+            WHERE a.attrelid = w.relation AND a.attnum = ANY (w.shown)) AS only_columns,
+           w.since
+    FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -17,19 +18,10 @@ _PATH = re.compile(rf"(?:{_NAME}\.)?{_NAME}")
 _UPPER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}  # SQL folds ASCII only
 
 
-class Tables(dict[int, Table]):
-    """The watched tables by the number of their watch; ``search_path`` finds those named without a schema."""
-
-    search_path: tuple[str, ...] = ()
-
-
-def load(connection: Connection) -> Tables:
-    """Read all watched tables, each with the columns that subscribers may see."""
+def load(connection: Connection) -> dict[int, Table]:
+    """Read all watched tables by the number of their watch, each with the columns that subscribers may see."""
     rows = connection.query(_named("load"))
-    tables = Tables((watch, _table([*group])) for watch, group in groupby(rows, key=itemgetter(0)))
-    ((search_path,),) = connection.query(_named("search_path"))
-    tables.search_path = tuple(search_path)
-    return tables
+    return {watch: _table([*group]) for watch, group in groupby(rows, key=itemgetter(0))}
 
 
 def check_shapes(connection: Connection) -> int:
@@ -41,21 +33,20 @@ def check_shapes(connection: Connection) -> int:
     return int(differences)
 
 
-def resolve(tables: Tables, path: str) -> Table:
+def resolve(tables: Mapping[int, Table], path: str) -> Table:
     """The table that ``path`` names, as in SQL: ``orders``, ``shop.orders``, ``"We.ird"."ta/ble"``.
 
     Raises :exc:`BadParameterError` where that is no name, :exc:`NotFoundError` where no watched table has it.
     """
     *schema, name = _parts(path)
-    schemas = schema or tables.search_path
-    found = {table.schema: table for table in tables.values() if table.name == name and table.schema in schemas}
-    for candidate in schemas:
-        if candidate in found:
-            return found[candidate]
-    raise NotFoundError(_hint(tables, path, name), parameter="table")
+    named = [table for table in tables.values() if table.name == name]
+    found = [table for table in named if ([table.schema] == schema if schema else table.place is not None)]
+    if not found:
+        raise NotFoundError(_hint(tables, path, name), parameter="table")
+    return min(found, key=lambda table: table.place or 0)
 
 
-def _hint(tables: Tables, path: str, name: str) -> str:
+def _hint(tables: Mapping[int, Table], path: str, name: str) -> str:
     elsewhere = [str(table) for table in tables.values() if table.name.lower() == name.lower()]
     if elsewhere:
         return f"No watched table is named {path}. Do you mean {' or '.join(elsewhere)}? Upper case wants quotes."
@@ -77,9 +68,9 @@ def _unquoted(part: str) -> str:
 
 
 def _table(rows: list[tuple[Any, ...]]) -> Table:
-    watch, oid, schema, name, key, range_, shape, only, *_ = rows[0]
+    watch, oid, schema, name, key, range_, shape, only, place, *_ = rows[0]
     columns = tuple(Column(name, type_, base, kind, tuple(labels)) for *_, name, type_, base, kind, labels in rows)
-    return Table(watch, oid, schema, name, key and tuple(key), range_, columns, shape, only)
+    return Table(watch, oid, schema, name, key and tuple(key), range_, columns, shape, only, place)
 
 
 def _named(name: str) -> str:

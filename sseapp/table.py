@@ -29,6 +29,7 @@ class Table:
     ``watch`` is the number of the watch, ``oid`` the relation's. ``key`` is ``None`` where only the whole row
     identifies a row. ``shape`` is the catalog's fingerprint: two tables of equal ``shape`` print equal rows.
     ``only`` says that children by inheritance are left out (a plain parent), as the triggers leave them out.
+    ``place`` is that of its schema in the search path, ``None`` if it is not in it.
     """
 
     watch: int
@@ -40,6 +41,7 @@ class Table:
     columns: tuple[Column, ...]
     shape: str
     only: bool = True
+    place: int | None = 0
     by_name: dict[str, Column] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:

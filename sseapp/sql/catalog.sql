@@ -1,8 +1,5 @@
 -- What the application reads about watched tables.
 
--- name: search_path
-SELECT current_schemas(false)::text[];
-
 -- name: check_shapes
 SELECT sseapp.check_shapes();
 
@@ -12,6 +9,7 @@ SELECT sseapp.check_shapes();
 SELECT w.id, w.relation::oid::bigint, n.nspname, c.relname, k.key,
        (SELECT r.attname FROM sseapp.visible_column r WHERE r.watch = w.id AND r.attnum = w.range_attnum),
        md5((sseapp.shape(w.id) - '{storage,triggers,numbers}'::text[])::text), c.relkind <> 'p',
+       array_position(current_schemas(false), n.nspname),
        v.attname, format_type(v.atttypid, v.atttypmod), b.typname,
        CASE WHEN b.typcategory = 'A' THEN 'a' ELSE b.typtype::text END,
        ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder)

@@ -1,0 +1,23 @@
+// The watched tables, as GET /tables tells.
+
+import { getJson } from "./problem.js";
+
+const PLAIN = /^[a-z_][a-z0-9_]*$/;
+
+/** Throws a Problem. */
+export async function loadTables() {
+  const { tables } = await getJson(new URL("tables", document.baseURI));
+  return tables.toSorted((a, b) => labelOf(a).localeCompare(labelOf(b)));
+}
+
+/** The table's name as the HTTP contract's paths take it: each part quoted as in SQL where it needs to be. */
+export const pathOf = ({ schema, name }) => [schema, name].map(quoted).join(".");
+
+/** The table's name for people. */
+export const labelOf = ({ schema, name }) => (schema === "public" ? quoted(name) : pathOf({ schema, name }));
+
+/** The table that a person or an address calls `text`, or undefined. */
+export const find = (tables, text) => tables.find((table) => [pathOf(table), labelOf(table)].includes(text));
+
+/** A name as in SQL. */
+export const quoted = (name) => (PLAIN.test(name) ? name : `"${name.replaceAll('"', '""')}"`);

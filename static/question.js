@@ -1,0 +1,47 @@
+// What the page asks: a table, a range, a filter. It lives in the page's address, so that a view can be shared.
+
+import { pathOf, quoted } from "./catalog.js";
+
+const FIELDS = ["table", "last", "start", "end", "filter"];
+const OPERATOR = /=(?:eq|neq|gt|gte|lt|lte|in|is)\./;
+const NEXT_CONDITION = new RegExp(`&(?=[^&=]+${OPERATOR.source})`);
+
+/** The question in an address's query, as an object of non-empty texts. */
+export function fromQuery(query) {
+  const given = new URLSearchParams(query);
+  return Object.fromEntries(FIELDS.filter((name) => given.get(name)).map((name) => [name, given.get(name)]));
+}
+
+/** The query that `fromQuery` reads back. */
+export function toQuery(question) {
+  const fields = FIELDS.filter((name) => question[name]).map((name) => [name, question[name]]);
+  return `?${new URLSearchParams(fields)}`;
+}
+
+/** Where the server streams the changes that answer `question`; the newest rows of `table` come first. */
+export function changesUrl(table, question) {
+  const url = new URL(`tables/${encodeURIComponent(pathOf(table))}/changes`, document.baseURI);
+  for (const [name, value] of [...rangeOf(table, question), ...conditionsOf(question.filter), ...orderOf(table)]) {
+    url.searchParams.append(name, value);
+  }
+  return url;
+}
+
+function rangeOf(table, question) {
+  if (!table.range) return [];
+  return ["last", "start", "end"].filter((name) => question[name]).map((name) => [name, question[name]]);
+}
+
+/** `status=eq.paid&total=gt.100`, each condition in the form of the HTTP contract, unescaped. */
+function conditionsOf(filter = "") {
+  const texts = filter.split(NEXT_CONDITION).map((text) => text.trim());
+  return texts.filter(Boolean).map((text) => {
+    const at = OPERATOR.test(text) ? text.search(OPERATOR) : text.indexOf("=");
+    return at < 0 ? [text, ""] : [text.slice(0, at).trim(), text.slice(at + 1)];
+  });
+}
+
+function orderOf({ range, key }) {
+  const columns = [...new Set([range, ...(key ?? [])])].filter(Boolean);
+  return columns.length ? [["order", columns.map((column) => `${quoted(column)}.desc`).join()]] : [];
+}

@@ -79,14 +79,15 @@ class TimestampTz(Moment):
     hint = "write a date or a timestamp such as 2026-01-31T12:00:00Z, or infinity"
 
     def _parse_in(self, text: str, tz: ZoneInfo) -> Literal:
-        text = text.strip()
-        if text.lower() in _INFINITIES:
-            return Literal(text.lower(), _INFINITIES[text.lower()])
+        text = text.strip().lower()
+        return Literal(text, _INFINITIES[text]) if text in _INFINITIES else self._of(self._finite(text, tz))
+
+    def _finite(self, text: str, tz: ZoneInfo) -> int:
         match = _MOMENT.fullmatch(text)
         if match is None:
             raise ValueError(self.hint)
         wall = gregorian.matched_days(match) * zones.DAY + (_microseconds(match) if match["hour"] else 0)
-        return self._of(self._reckon(wall, _offset(match) if match["offset"] else None, tz))
+        return self._reckon(wall, _offset(match) if match["offset"] else None, tz)
 
     def _reckon(self, wall: int, offset: int | None, tz: ZoneInfo) -> int:
         """The value of a literal that shows ``wall``, at ``offset`` from UTC where it names one."""
@@ -103,15 +104,14 @@ class TimestampTz(Moment):
 
     def _read(self, raw: str) -> Value:
         text = raw[1:-1]
+        if text in _INFINITIES:
+            return _INFINITIES[text]
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
-            return self._read_far(text)
+            # BC, or beyond the year 9999
+            return self._finite(text, zones.UTC_ZONE)
         return (moment - (_EPOCH_UTC if moment.tzinfo else _EPOCH)) // _MICROSECOND
-
-    def _read_far(self, text: str) -> Value:
-        """Read what the standard library cannot hold: BC, years beyond 9999, the infinities."""
-        return self._parse_in(text, zones.UTC_ZONE).value
 
     def at(self, instant: int, tz: ZoneInfo) -> Literal:  # noqa: ARG002 - an instant is the same everywhere
         """The literal of ``instant`` itself."""
@@ -144,9 +144,9 @@ class Day(Moment):
     hint = "write a date such as 2026-01-31, or infinity"
 
     def _parse(self, text: str) -> Literal:
-        text = text.strip()
-        if text.lower() in _INFINITIES:
-            return Literal(text.lower(), _INFINITIES[text.lower()])
+        text = text.strip().lower()
+        if text in _INFINITIES:
+            return Literal(text, _INFINITIES[text])
         return self._of(gregorian.matched_days(_day_match(text)))
 
     def _read(self, raw: str) -> Value:

@@ -10,6 +10,7 @@ from psycopg2.sql import SQL, Composable, Composed, Identifier
 from psycopg2.sql import Literal as Quoted
 
 from sseapp.conditions import Condition
+from sseapp.errors import ShapeChangedError
 from sseapp.filters import Filter
 from sseapp.operators import Operator
 from sseapp.question import Question
@@ -36,8 +37,12 @@ _SHOWN_NULL = {
 
 
 def clause(filter_: Filter, table: Table, alias: str) -> Composable:
-    """The condition of ``filter_`` on a row of ``table`` that goes by ``alias``."""
-    assert all(condition.column in table.columns for condition in filter_.conditions)  # noqa: S101 - a filter is its table's
+    """The condition of ``filter_`` on a row of ``table`` that goes by ``alias``.
+
+    Raises :exc:`~sseapp.errors.ShapeChangedError` where the table has come to lack one of its columns.
+    """
+    if any(condition.column not in table.columns for condition in filter_.conditions):
+        raise ShapeChangedError
     if not filter_.conditions:
         return SQL("true")
     return SQL(" AND ").join(_condition(condition, alias) for condition in filter_.conditions)

@@ -16,6 +16,7 @@ from sseapp.hub import Hub
 from sseapp.listener import Listener
 from sseapp.live import Results
 from sseapp.places import Places
+from sseapp.pruner import Pruner
 from sseapp.question import Question
 from sseapp.table import Table
 
@@ -31,9 +32,15 @@ class Runtime:
         self.database = Database(dsn(settings), size=settings.pool, deadline=settings.deadline)
         self.hub = Hub(self._load, ring=settings.ring, clock=self.now)
         self.listener = Listener(self.database, self.hub, tick=settings.tick, piece=settings.batch)
+        self.pruner = Pruner(self.database, retention=settings.retention, size=settings.log_size)
         self.results = Results(self)
         self.places = Places(settings.streams)
         _all.add(self)
+
+    def start(self) -> None:
+        """Begin to listen and to prune."""
+        self.listener.start()
+        self.pruner.start()
 
     def question(self, path: str, args: Iterable[tuple[str, str]]) -> tuple[Table, Question]:
         """The table that ``path`` names and what ``args`` ask of it.
@@ -59,11 +66,14 @@ class Runtime:
         """Let every stream say ``bye`` and end."""
         self.closing.set()
         self.listener.stop()
+        self.pruner.stop()
         self.hub.wake()
         self.results.wake()
 
     def _load(self) -> dict[int, Table]:
         with self.database.connection() as connection:
+            # so that a change of shape is in the log before a table of the new one is used
+            catalog.check_shapes(connection)
             return catalog.load(connection)
 
 
@@ -93,7 +103,7 @@ class Process:
             with self._lock:
                 if self._process != os.getpid():
                     self._runtime = Runtime(self.settings)
-                    self._runtime.listener.start()
+                    self._runtime.start()
                     self._process = os.getpid()
         assert self._runtime is not None  # noqa: S101  # for the type checker: set with the process above
         return self._runtime

@@ -9,6 +9,7 @@ from psycopg2 import sql
 from sseapp import statements, where
 from sseapp.cursor import Snapshot
 from sseapp.database import Database
+from sseapp.errors import ShapeChangedError, UndefinedError
 from sseapp.filters import Filter
 from sseapp.question import Question
 from sseapp.rowtext import name_text
@@ -25,18 +26,27 @@ class Rows:
 
 
 def read(database: Database, table: Table, question: Question, filter_: Filter) -> Rows:
-    """Read the rows that ``filter_`` (the question's, as of now) takes: one statement, one snapshot."""
+    """Read the rows that ``filter_`` (the question's, as of now) takes: one statement, one snapshot.
+
+    Raises :exc:`~sseapp.errors.ShapeChangedError` where ``table`` is no longer what it was.
+    """
     names = question.columns or [column.name for column in table.columns]
     statement = sql.SQL(statements.named("queries")["rows"]).format(
+        watch=sql.Literal(table.watch),
         columns=sql.SQL(", ").join(sql.Identifier("t", name) for name in names),
         table=sql.SQL("ONLY " if table.only else "") + sql.Identifier(table.schema, table.name),
         where=where.clause(filter_, table, "t"),
         order=where.order(question, table),
         limit=sql.Literal(question.limit + 1),
     )
-    found = database.query(statement)
-    snapshot, greatest = found[0][:2]
-    rows = tuple(row for _, _, row in found if row is not None)
+    try:
+        found = database.query(statement)
+    except UndefinedError:
+        raise ShapeChangedError from None
+    generation, snapshot, greatest, _ = found[0]
+    if generation != table.generation:
+        raise ShapeChangedError
+    rows = tuple(row for *_, row in found if row is not None)
     upto = Snapshot.parse(snapshot).cut(int(greatest))
     return Rows(upto, rows[: question.limit], more=len(rows) > question.limit)
 

@@ -24,10 +24,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A watched table as of one shape.
+    """A watched table as of one generation.
 
     ``watch`` is the number of the watch, ``oid`` the relation's. ``key`` is ``None`` where only the whole row
-    identifies a row. ``shape`` is the catalog's fingerprint: two tables of equal ``shape`` print equal rows.
+    identifies a row. ``generation`` counts the resets: what is of an older one no longer serves.
     ``only`` says that children by inheritance are left out (a plain parent), as the triggers leave them out.
     ``place`` is that of its schema in the search path, ``None`` if it is not in it.
     """
@@ -39,7 +39,7 @@ class Table:
     key: tuple[str, ...] | None
     range: str | None
     columns: tuple[Column, ...]
-    shape: str
+    generation: int
     only: bool = True
     place: int | None = 0
     by_name: dict[str, Column] = field(init=False, repr=False, compare=False, hash=False)

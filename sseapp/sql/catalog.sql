@@ -4,11 +4,12 @@
 SELECT sseapp.check_shapes();
 
 -- name: load
+-- To be read after check_shapes, which counts the generation up where the catalog differs from what it was.
 -- A row for each visible column of each watched table, in the table's order. Tables whose row-level security was
 -- switched on after the watch are left out.
 SELECT w.id, w.relation::oid::bigint, n.nspname, c.relname, k.key,
        (SELECT r.attname FROM sseapp.visible_column r WHERE r.watch = w.id AND r.attnum = w.range_attnum),
-       md5((sseapp.shape(w.id) - '{storage,triggers,numbers}'::text[])::text), c.relkind <> 'p',
+       w.generation, c.relkind <> 'p',
        array_position(current_schemas(false), n.nspname),
        v.attname, format_type(v.atttypid, v.atttypmod), b.typname,
        CASE WHEN b.typcategory = 'A' THEN 'a' ELSE b.typtype::text END,

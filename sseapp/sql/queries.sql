@@ -52,12 +52,22 @@ FROM seen LEFT JOIN LATERAL (
     ORDER BY NOT pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot), c.id LIMIT %(piece)s + 1) r ON true;
 
 -- name: rows
--- The rows of a table that a filter takes, and the snapshot they stand at, in one statement.
+-- The rows of a table that a filter takes, the snapshot they stand at, and the generation of the watch, in one statement.
 WITH seen AS MATERIALIZED (
     SELECT pg_current_snapshot()::text AS snapshot,
-           GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text AS greatest
+           GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text AS greatest,
+           (SELECT w.generation FROM sseapp.watched_table w WHERE w.id = {watch}) AS generation
     FROM sseapp.state s)
-SELECT seen.snapshot, seen.greatest, r.row
+SELECT seen.generation, seen.snapshot, seen.greatest, r.row
 FROM seen LEFT JOIN LATERAL (
     SELECT row_to_json(x.*)::text AS row
     FROM (SELECT {columns} FROM {table} t WHERE {where} {order} LIMIT {limit}) x) r ON true;
+
+-- name: prune
+SELECT sseapp.prune(%(retention)s * interval '1 second', %(size)s);
+
+-- name: size
+-- How much the log holds: changes (by their ids, which have few gaps), bytes on disk, and the age of the oldest in seconds.
+SELECT coalesce(max(c.id) - min(c.id) + 1, 0), pg_total_relation_size('sseapp.change'),
+       coalesce(extract(epoch FROM clock_timestamp() - (SELECT f.at FROM sseapp.change f ORDER BY f.id LIMIT 1)), 0)::float8
+FROM sseapp.change c;

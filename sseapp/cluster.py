@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +13,16 @@ from typing import TYPE_CHECKING
 import psutil
 
 from sseapp.errors import EmbeddedError
+from sseapp.tether import Tether
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sseapp.account import Account
 
-GUARD = Path(__file__).with_name("guard.py")
+# A fast shutdown first; one that hangs (a checkpoint on a slow disk) must not outlast the 5 s that were promised.
+STOP_PLAN = "INT:2,QUIT:0.5"
 START_SECONDS = 120.0  # recovery after a crash may take its time
-STOP_SECONDS = 6.0  # the guard's own escalation takes 4 s
 PORT_TRIES = 5
 READY_LINE = 7  # of postmaster.pid, see "utils/pidfile.h" in PostgreSQL
 
@@ -43,8 +41,7 @@ class Cluster:
         self.settings = settings
         self.log = log
         self.port: int | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
-        self._owner = os.getpid()
+        self._tether: Tether | None = None
 
     def start(self, port: int | None = None, report: Callable[[str], None] = lambda _: None) -> int:
         """Start the server and return its port once it answers: ``port`` if that is free, else another.
@@ -62,28 +59,19 @@ class Cluster:
         raise EmbeddedError(f"PostgreSQL did not start. Its last words ({self.log}):\n{self.tail()}")
 
     def keep(self) -> None:
-        """Have the server started again whenever it dies from now on."""
-        if self._guard is not None and self._guard.stdin is not None:
-            self._guard.stdin.write(b"k")
+        """Have the server started again, on the same port, whenever it dies from now on."""
+        if self._tether is not None:
+            self._tether.keep()
 
     def stop(self) -> None:
         """Stop the server, within 5 s; without effect in a process forked from the one that started it."""
-        guard, self._guard = self._guard, None
-        if guard is None or os.getpid() != self._owner or guard.stdin is None:
-            return
-        _running.discard(self)
-        guard.stdin.close()
-        try:
-            guard.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            guard.kill()
-            guard.wait()
-            self.stop_leftovers()
+        if self._tether is not None:
+            self._tether.stop()
 
     @property
     def running(self) -> bool:
-        """Whether the guard, and so the server, is there; between a crash and the new start it counts as there."""
-        return self._guard is not None and self._guard.poll() is None
+        """Whether the server is there; between a crash and the new start that is still so."""
+        return self._tether is not None and self._tether.running
 
     @property
     def pid(self) -> int | None:
@@ -116,15 +104,8 @@ class Cluster:
     def _spawn(self, port: int) -> None:
         options = {"port": str(port), "listen_addresses": "127.0.0.1", "unix_socket_directories": "", **self.settings}
         flags = [f"--{key}={value}" for key, value in options.items()]
-        server = self.account.command([self.bindir / "postgres", "-D", self.data, *flags])
-        command = [sys.executable, "-I", str(GUARD), *server]
-        with self.log.open("wb") as log:
-            # A session of its own: Ctrl-C in the terminal is for the parent, which stops the server in its own time.
-            self._guard = subprocess.Popen(  # noqa: S603
-                command, bufsize=0, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/"
-            )
-        self._owner = os.getpid()
-        _running.add(self)
+        command = self.account.command([self.bindir / "postgres", "-D", self.data, *flags])
+        self._tether = Tether(command, plan=STOP_PLAN, log=self.log)
 
     def _wait_ready(self, report: Callable[[str], None]) -> bool:
         began = told = time.monotonic()
@@ -193,17 +174,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-_running: weakref.WeakSet[Cluster] = weakref.WeakSet()
-
-
-def _let_go_in_child() -> None:
-    # A forked worker must not hold the pipe open: the guard would go on after the parent's death.
-    for cluster in _running:
-        guard = cluster._guard  # noqa: SLF001
-        if guard is not None and guard.stdin is not None:
-            guard.stdin.close()
-
-
-os.register_at_fork(after_in_child=_let_go_in_child)

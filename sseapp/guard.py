@@ -1,8 +1,10 @@
-"""Keep a PostgreSQL server running for exactly as long as the process that asked for it.
+"""Keep a child running for exactly as long as the process that asked for it.
 
-A program of its own, standard library only: ``python -I guard.py COMMAND...``. Its standard input is a pipe from the
-parent. A byte on it means "from now on start the server again when it dies"; its end means "stop the server", and the
-kernel ends it for a parent that was killed, too. Should the guard itself be killed, Linux passes that on to the server.
+A program of its own, standard library only: ``python -I guard.py PLAN COMMAND...``. Its standard input is a pipe from
+the parent. A byte on it means "from now on start the child again when it dies"; its end means "stop the child", and
+the kernel ends it for a parent that was killed, too. PLAN is how to stop: signals, each with the seconds to wait for
+its effect (``INT:2,QUIT:0.5``), SIGKILL being the last resort. Should the guard itself be killed, Linux sends the
+child a SIGQUIT: PostgreSQL and gunicorn alike take it for "at once".
 """
 
 from __future__ import annotations
@@ -16,15 +18,16 @@ import sys
 import time
 
 PR_SET_PDEATHSIG = 1
-# A fast shutdown first; one that hangs (a checkpoint on a slow disk) must not outlast the 5 s the parent promised.
-STOP_SIGNALS = ((signal.SIGINT, 3.0), (signal.SIGQUIT, 1.0), (signal.SIGKILL, None))
-FIRST_DELAY, LONGEST_DELAY, STEADY = 0.1, 5.0, 10.0
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
+STEADY = 10.0  # a child that ran for so many seconds has recovered
+MOST_FAILURES = 16  # in a row, about a minute: what does not come back in that time needs somebody to look
 
 
 class Guard:
-    """One server at a time, restarted with back-off once the parent has asked for that."""
+    """One child at a time, started again with back-off once the parent has asked for that."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, plan: str, command: list[str]) -> None:
+        self.plan = [_step(part) for part in plan.split(",")]
         self.command = command
         self.keep = False
         self.released = False
@@ -39,21 +42,31 @@ class Guard:
             self._poll.register(end, select.POLLIN)
 
     def run(self) -> int:
-        """Run the server until it is no longer wanted; the exit status is the server's where it never was."""
-        delay = FIRST_DELAY
+        """Run the child until it is no longer wanted, or ended and shall not (or cannot) be kept; its status."""
+        failures = 0
         while True:
             began = time.monotonic()
-            server = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: S603, PLW1509
-            while server.poll() is None and not self.released:
+            child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: S603, PLW1509
+            while child.poll() is None and not self.released:
                 self._listen(None)
             if self.released:
-                return _stop(server)
-            if not self.keep:
-                return server.returncode
-            delay = FIRST_DELAY if time.monotonic() - began > STEADY else min(delay * 2, LONGEST_DELAY)
-            print(f"guard: the server ended with status {server.returncode}; starting it again", flush=True)  # noqa: T201
-            if self._released_within(delay):
+                return self._stop(child)
+            failures = 1 if time.monotonic() - began > STEADY else failures + 1
+            if not self.keep or failures > MOST_FAILURES:
+                return child.returncode
+            print(f"guard: the process ended with status {child.returncode}; starting it again", flush=True)  # noqa: T201
+            if self._released_within(min(FIRST_DELAY * 2**failures, LONGEST_DELAY)):
                 return 0
+
+    def _stop(self, child: subprocess.Popen[bytes]) -> int:
+        for number, patience in self.plan:
+            child.send_signal(number)
+            try:
+                return child.wait(patience)
+            except subprocess.TimeoutExpired:
+                continue
+        child.kill()
+        return child.wait()
 
     def _released_within(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
@@ -71,18 +84,13 @@ class Guard:
                 self.released |= not said
 
 
-def _stop(server: subprocess.Popen[bytes]) -> int:
-    for number, patience in STOP_SIGNALS:
-        server.send_signal(number)
-        try:
-            return server.wait(patience)
-        except subprocess.TimeoutExpired:
-            continue
-    return 0
+def _step(text: str) -> tuple[signal.Signals, float]:
+    name, patience = text.split(":")
+    return signal.Signals[f"SIG{name}"], float(patience)
 
 
 def _die_with_parent() -> None:
-    # SIGQUIT, not SIGINT: with the guard gone nobody is left to insist, so the server must not wait for anything.
+    # SIGQUIT, not SIGINT: with the guard gone nobody is left to insist, so the child may not wait for anything.
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
@@ -91,4 +99,4 @@ def _die_with_parent() -> None:
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 if __name__ == "__main__":
-    sys.exit(Guard(sys.argv[1:]).run())
+    sys.exit(Guard(sys.argv[1], sys.argv[2:]).run())

@@ -1,0 +1,96 @@
+"""A child process whose life is tied to ours, however we end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+GUARD = Path(__file__).with_name("guard.py")
+
+
+class Tether:
+    """Our end of the pipe to the guard that runs ``command``.
+
+    ``plan`` says how to stop it (see :mod:`sseapp.guard`). What it prints goes to ``log``, which starts afresh.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        plan: str,
+        log: Path,
+        environ: Mapping[str, str] | None = None,
+        folder: Path = Path("/"),
+    ) -> None:
+        argv = [sys.executable, "-I", str(GUARD), plan, *map(str, command)]
+        with _private(log) as out:
+            # A session of its own: Ctrl-C in the terminal is for us, and we stop our children in our own order.
+            self._guard = subprocess.Popen(  # noqa: S603
+                argv,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                cwd=folder,
+                env=environ,
+            )
+        self._patience = sum(float(step.split(":")[1]) for step in plan.split(",")) + 1.0
+        self._owner = os.getpid()
+        _tethers.add(self)
+
+    @property
+    def running(self) -> bool:
+        """Whether the guard is there; between a crash of the child and its new start that is still so."""
+        return self._guard.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The guard's process id, which is that of its session and process group, too."""
+        return self._guard.pid
+
+    def keep(self) -> None:
+        """Have the child started again whenever it ends from now on."""
+        if self._guard.stdin is not None:
+            with suppress(BrokenPipeError):  # `running` tells
+                self._guard.stdin.write(b"k")
+
+    def stop(self) -> None:
+        """Stop the child and wait for that; without effect in a process forked from ours."""
+        if os.getpid() != self._owner:
+            return
+        self.let_go()
+        try:
+            self._guard.wait(self._patience)
+        except subprocess.TimeoutExpired:
+            self._guard.kill()
+            self._guard.wait()
+
+    def let_go(self) -> None:
+        """Close our end of the pipe; where it was the only one, the guard stops the child."""
+        if self._guard.stdin is not None:
+            self._guard.stdin.close()
+
+
+def _private(log: Path) -> BinaryIO:
+    # A failed statement is in PostgreSQL's log with its values.
+    return os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+
+
+_tethers: weakref.WeakSet[Tether] = weakref.WeakSet()
+
+
+def _let_go_in_child() -> None:
+    # A forked worker must not hold the pipe open: the guard would go on after our death.
+    for tether in _tethers:
+        tether.let_go()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)

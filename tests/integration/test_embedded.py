@@ -1,0 +1,314 @@
+"""The embedded PostgreSQL, and what may happen to it.
+
+pytest's own folders are closed to other accounts: run as root, these tests are in a folder that PostgreSQL's account
+may not enter, which is what `mktemp -d` and a checkout below /root are like.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+from support.clusters import scratch, wait_until
+from support.processes import ROOT, Program, is_gone
+
+from sseapp.account import unprivileged
+from sseapp.cluster import server_processes
+from sseapp.embedded import Embedded, borrowed, programs, running_dsn
+from sseapp.errors import EmbeddedError
+
+HOLDER = """
+from pathlib import Path
+from sseapp.embedded import Embedded
+embedded = Embedded(Path(".sseapp"), lambda line: print(line, flush=True))
+print(embedded.start(), flush=True)
+print(embedded.pid, flush=True)
+input()
+"""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A folder in which the server has run once: initdb takes a second, a copy does not."""
+    project = tmp_path_factory.mktemp("prepared")
+    with Embedded(project / ".sseapp"):
+        pass
+    return project
+
+
+@pytest.fixture
+def project(prepared, tmp_path):
+    subprocess.run(["cp", "-a", prepared, tmp_path / "project"], check=True)
+    yield tmp_path / "project"
+    wait_until(lambda: not server_processes(_data(tmp_path / "project")), 5, "the end of the last server")
+
+
+def _data(project: Path) -> Path:
+    return project / ".sseapp" / "pg18" / "data"
+
+
+def _ask(dsn: str, sql: str = "SELECT 1", **options):
+    connection = psycopg2.connect(dsn, connect_timeout=5, **options)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()[0] if cursor.description else None
+    finally:
+        connection.close()
+
+
+def _answers(dsn: str) -> bool:
+    try:
+        return _ask(dsn) == 1
+    except psycopg2.Error:
+        return False
+
+
+def _hold(program: Program) -> tuple[str, int]:
+    """The DSN and the postmaster of a started holder."""
+    while not (line := program.line()).startswith("postgresql://"):
+        pass
+    return line, int(program.line())
+
+
+def test_starts_from_nothing_says_so_and_stops_quickly(tmp_path):
+    said = []
+    embedded = Embedded(tmp_path / ".sseapp", said.append)
+    dsn = embedded.start()
+    try:
+        assert _ask(dsn, "SELECT current_setting('server_version_num')::int / 10000") == 18
+        assert _ask(dsn, "SELECT lower('Ä')") == "ä"
+        assert _ask(dsn, "SHOW fsync") == "on"
+        began = time.monotonic()
+    finally:
+        embedded.stop()
+    assert time.monotonic() - began < 5
+    assert not server_processes(_data(tmp_path))
+    assert [line.split()[0] for line in said] == ["Preparing", "Starting"]
+
+
+def test_keeps_data_and_address_across_a_restart(project):
+    with Embedded(project / ".sseapp") as first:
+        _ask(first, "CREATE TABLE kept AS SELECT 42 AS answer")
+    with Embedded(project / ".sseapp") as second:
+        assert second == first
+        assert _ask(second, "SELECT answer FROM kept") == 42
+
+
+def test_takes_another_port_if_that_of_last_time_is_taken(project):
+    with Embedded(project / ".sseapp") as first:
+        port = int(first.rpartition(":")[2].partition("/")[0])
+    with socket.create_server(("127.0.0.1", port)), Embedded(project / ".sseapp") as second:
+        assert second != first
+        assert _answers(second)
+
+
+def test_a_long_path_with_spaces_and_quotes_serves(prepared, tmp_path):
+    deep = tmp_path / ("it's a long name " * 8) / ('ünd "on" $HOME ' * 8)
+    deep.mkdir(parents=True)
+    subprocess.run(["cp", "-a", prepared / ".sseapp", deep], check=True)
+    with Embedded(deep / ".sseapp") as dsn:
+        assert _answers(dsn)
+
+
+def test_lets_nobody_in_without_the_password_and_keeps_that_secret(project):
+    with Embedded(project / ".sseapp") as dsn:
+        head, _, tail = dsn.partition("@")
+        with pytest.raises(psycopg2.OperationalError, match="password"):
+            psycopg2.connect(f"{head.rpartition(':')[0]}@{tail}")
+        with pytest.raises(psycopg2.OperationalError, match="password"):
+            psycopg2.connect(f"{head}x@{tail}")
+        for name in ("database_url", "pg18/password", "pg18/data", "postgres.log"):
+            assert (project / ".sseapp" / name).stat().st_mode & 0o077 == 0, name
+        assert _ask(dsn, "SHOW listen_addresses") == "127.0.0.1"
+
+
+def test_others_find_it_while_it_runs(project):
+    with Program(HOLDER, project) as holder:
+        dsn, _ = _hold(holder)
+        assert running_dsn(project / ".sseapp") == dsn
+        with borrowed(project / ".sseapp") as found:
+            assert found == dsn
+        assert _answers(dsn)
+
+
+def test_who_asks_while_it_starts_waits_for_it(project):
+    (project / ".sseapp" / "database_url").unlink()
+    with Program(HOLDER, project) as holder:
+        assert holder.line().startswith("Starting")
+        found = running_dsn(project / ".sseapp")
+        assert found == _hold(holder)[0]
+        assert _answers(found)
+
+
+def test_who_finds_none_borrows_one_of_its_own(project):
+    assert running_dsn(project / ".sseapp") is None
+    with borrowed(project / ".sseapp") as dsn:
+        assert _answers(dsn)
+    assert running_dsn(project / ".sseapp") is None
+
+
+def test_a_second_start_in_the_folder_is_refused_and_names_the_first(project):
+    with Program(HOLDER, project) as holder:
+        dsn, _ = _hold(holder)
+        with pytest.raises(EmbeddedError, match=f"in use by process {holder.process.pid}"):
+            Embedded(project / ".sseapp").start()
+        assert _answers(dsn)
+        assert running_dsn(project / ".sseapp") == dsn
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_stops_within_5_seconds_of_a_killed_parent_and_starts_again(project, number):
+    with Program(HOLDER, project) as holder:
+        dsn, postmaster = _hold(holder)
+        _ask(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+        holder.process.send_signal(number)
+        wait_until(lambda: is_gone(postmaster), 5, "the end of the server")
+    with Embedded(project / ".sseapp") as dsn:
+        assert _ask(dsn, "SELECT answer FROM kept") == 42
+
+
+def test_ends_with_a_parent_that_just_returns(project):
+    program = HOLDER.replace("input()", "")
+    with Program(program, project) as holder:
+        _, postmaster = _hold(holder)
+        assert holder.process.wait(10) == 0
+        assert is_gone(postmaster)
+
+
+def test_survives_the_kill_of_everything_at_once(project):
+    with Program(HOLDER, project) as holder:
+        dsn, postmaster = _hold(holder)
+        _ask(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+        guard, *servers = psutil.Process(holder.process.pid).children(recursive=True)
+        for process in (*servers, guard):  # the guard last: it would stop the server in good order
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        holder.kill()
+        wait_until(lambda: is_gone(postmaster), 5)
+    assert (_data(project) / "postmaster.pid").exists()
+    with Embedded(project / ".sseapp") as dsn:
+        assert _ask(dsn, "SELECT answer FROM kept") == 42
+
+
+def test_a_killed_server_comes_back_at_the_same_address(project):
+    embedded = Embedded(project / ".sseapp")
+    dsn = embedded.start()
+    try:
+        _ask(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+        first = embedded.pid
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: is_gone(first))
+        wait_until(lambda: _answers(dsn), 20, "the server's return")
+        assert embedded.running
+        assert embedded.pid != first
+        assert _ask(dsn, "SELECT answer FROM kept") == 42
+    finally:
+        embedded.stop()
+
+
+@pytest.fixture
+def orphan(project):
+    """A server on the project's data that no guard watches."""
+    account = unprivileged(_data(project), [programs() / "postgres"])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    flags = [f"--port={port}", "--unix_socket_directories=", "--shared_buffers=1MB"]
+    command = account.command([programs() / "postgres", "-D", _data(project), *flags])
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd="/")
+    try:
+        status = _data(project) / "postmaster.pid"
+        wait_until(lambda: status.exists() and "ready" in status.read_text(), what="the orphan's start")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_stops_a_server_left_over_on_its_own_data(project, orphan):
+    said = []
+    with Embedded(project / ".sseapp", said.append) as dsn:
+        assert is_gone(orphan.pid)
+        assert _answers(dsn)
+    assert "A PostgreSQL of an earlier run is still here; stopping it." in said
+
+
+def test_stops_one_that_does_not_listen_any_more(project, orphan):
+    orphan.send_signal(signal.SIGSTOP)
+    with Embedded(project / ".sseapp") as dsn:
+        assert is_gone(orphan.pid)
+        assert _answers(dsn)
+
+
+def test_a_stale_pid_file_with_the_number_of_another_process_harms_neither(project):
+    account = unprivileged(_data(project), [])
+    stranger = subprocess.Popen(account.command(["sleep", "600"]))
+    status = _data(project) / "postmaster.pid"
+    status.write_text(f"{stranger.pid}\n{_data(project)}\n1700000000\n5432\n\n127.0.0.1\n  1 2\nready   \n")
+    account.own(status)
+    try:
+        with Embedded(project / ".sseapp") as dsn:
+            assert _answers(dsn)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_an_interrupted_initdb_is_done_again(tmp_path):
+    folder = tmp_path / ".sseapp"
+    with Program(HOLDER, tmp_path) as holder:
+        wait_until(lambda: list(folder.glob("pg18.new-*/data/base")), what="initdb's first files")
+        holder.kill()
+    assert not (folder / "pg18").exists()
+    with Embedded(folder) as dsn:
+        assert _answers(dsn)
+    assert not list(folder.glob("pg18.new-*"))
+
+
+def test_a_server_that_cannot_start_shows_its_last_words(project):
+    (_data(project) / "PG_VERSION").write_text("9.1\n")
+    with pytest.raises(EmbeddedError, match=r"did not start[\s\S]*incompatible with server"):
+        Embedded(project / ".sseapp").start()
+    assert running_dsn(project / ".sseapp") is None
+
+
+def test_what_belongs_to_another_account_is_told(project, monkeypatch):
+    secret = project / ".sseapp" / "pg18" / "password"
+
+    def closed(self: Path) -> str:
+        if self == secret:
+            raise PermissionError(13, "Permission denied", str(self))
+        return self.read_bytes().decode()
+
+    monkeypatch.setattr(Path, "read_text", closed)
+    with pytest.raises(EmbeddedError, match=f"{secret} belongs to another account"):
+        Embedded(project / ".sseapp").start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+def test_an_ordinary_user_needs_no_other_account():
+    project = scratch()
+    prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+    imports = ["sh", "-c", '"$0" -c "import sseapp.embedded"', sys.executable]
+    if subprocess.run([*prefix, *imports], check=False, capture_output=True, cwd=ROOT).returncode:
+        pytest.skip("the checkout, or Python itself, is closed to other accounts")
+    os.chown(project, 65534, 65534)
+    try:
+        with Program(HOLDER, project, prefix) as holder:
+            dsn, postmaster = _hold(holder)
+            assert _answers(dsn)
+            assert psutil.Process(postmaster).uids().effective == 65534
+        wait_until(lambda: is_gone(postmaster), 5)
+    finally:
+        shutil.rmtree(project)

@@ -1,0 +1,65 @@
+from support.processes import Program
+
+from sseapp.hold import Hold
+
+HOLDER = """
+from pathlib import Path
+from sseapp.hold import Hold
+print(Hold(Path()).take(), flush=True)
+input()
+"""
+
+FORKING_HOLDER = """
+import os, sys
+from pathlib import Path
+from sseapp.hold import Hold
+hold = Hold(Path())
+hold.take()
+if os.fork() == 0:
+    sys.stdin.read()
+    os._exit(0)
+print("forked", flush=True)
+os.read(0, 1)
+"""
+
+
+def test_takes_a_free_folder_and_names_the_holder(tmp_path):
+    hold = Hold(tmp_path)
+    assert not hold.is_taken()
+    with Program(HOLDER, tmp_path) as other:
+        assert other.line() == "True"
+        assert hold.is_taken()
+        assert hold.holder() == str(other.process.pid)
+
+
+def test_is_refused_while_another_process_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr("sseapp.hold.PATIENCE", 0.05)
+    with Program(HOLDER, tmp_path) as other:
+        other.line()
+        assert not Hold(tmp_path).take()
+
+
+def test_a_killed_holder_holds_no_longer(tmp_path):
+    with Program(HOLDER, tmp_path) as other:
+        other.line()
+        other.kill()
+        hold = Hold(tmp_path)
+        assert hold.take()
+        hold.let_go()
+
+
+def test_a_forked_child_does_not_go_on_holding(tmp_path):
+    with Program(FORKING_HOLDER, tmp_path) as other:
+        other.line()
+        other.process.kill()
+        other.process.wait()  # its child still waits for our end of the pipe
+        assert not Hold(tmp_path).is_taken()
+
+
+def test_one_who_only_asks_does_not_keep_out_a_taker(tmp_path):
+    first = Hold(tmp_path)
+    assert first.take()
+    first.let_go()
+    assert not Hold(tmp_path).is_taken()
+    assert first.take()
+    first.let_go()

@@ -1,0 +1,165 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from support.clusters import wait_until
+from support.processes import Program, is_gone
+
+from sseapp.tether import Tether
+
+STUBBORN = """
+import signal, time
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_IGN)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+PARENT = """
+import os, sys
+from pathlib import Path
+from sseapp.tether import Tether
+tether = Tether(["sleep", "600"], plan="TERM:1", log=Path("log"))
+{more}
+print(tether.pid, flush=True)
+os.read(0, 1)
+"""
+
+FORK = """
+if os.fork() == 0:
+    os.read(0, 1)
+    os._exit(0)
+"""
+
+
+def _child(guard: int) -> int:
+    """The one process below the guard."""
+
+    def found() -> list[psutil.Process]:
+        return [child for child in psutil.Process(guard).children() if not child.name().startswith("python")]
+
+    return wait_until(found, what="a child of the guard")[0].pid
+
+
+def _log(tmp_path) -> str:
+    return (tmp_path / "log").read_text()
+
+
+@pytest.fixture
+def tether(tmp_path):
+    made = []
+
+    def make(*command: str, plan: str = "TERM:2") -> Tether:
+        made.append(Tether(command, plan=plan, log=tmp_path / "log"))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def test_runs_the_command_and_stops_it(tether):
+    running = tether("sleep", "600")
+    child = _child(running.pid)
+    assert running.running
+    running.stop()
+    assert not running.running
+    assert is_gone(child)
+
+
+def test_writes_what_it_prints_to_the_log_that_only_we_may_read(tether, tmp_path):
+    running = tether("echo", "a word")
+    wait_until(lambda: not running.running)
+    assert _log(tmp_path) == "a word\n"
+    assert (tmp_path / "log").stat().st_mode & 0o077 == 0
+
+
+def test_a_command_that_ends_before_it_is_kept_is_not_started_again(tether, tmp_path):
+    running = tether("sh", "-c", "echo once; exit 3")
+    wait_until(lambda: not running.running)
+    assert _log(tmp_path) == "once\n"
+
+
+def test_a_kept_command_is_started_again(tether, tmp_path):
+    running = tether("sleep", "600")
+    running.keep()
+    first = _child(running.pid)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: is_gone(first))
+    assert _child(running.pid) != first
+    assert running.running
+    assert "ended with status -9; starting it again" in _log(tmp_path)
+
+
+def test_a_kept_command_that_never_lasts_is_given_up(tmp_path):
+    guard = """
+import sys, sseapp.guard as guard
+guard.FIRST_DELAY, guard.LONGEST_DELAY, guard.MOST_FAILURES = 0.001, 0.01, 5
+sys.exit(guard.Guard("TERM:1", ["sh", "-c", "echo try; sleep 0.02; exit 7"]).run())
+"""
+    with Program(guard, tmp_path) as program:
+        program.process.stdin.write("k")
+        program.process.stdin.flush()
+        said = program.process.stdout.read()
+        assert program.process.wait(10) == 7
+    assert said.count("try") == 6
+
+
+def test_what_ignores_the_plan_is_killed_in_the_time_it_names(tether, tmp_path):
+    running = tether(sys.executable, "-c", STUBBORN, plan="TERM:0.2,QUIT:0.2")
+    wait_until(lambda: "ready" in _log(tmp_path))
+    began = time.monotonic()
+    running.stop()
+    assert 0.4 <= time.monotonic() - began < 2.0
+    assert not running.running
+
+
+def test_ends_with_a_parent_that_is_killed(tmp_path):
+    with Program(PARENT.format(more=""), tmp_path) as parent:
+        guard = int(parent.line())
+        child = _child(guard)
+        parent.kill()
+        wait_until(lambda: is_gone(child) and is_gone(guard), 5, "the end of the child")
+
+
+def test_a_forked_worker_does_not_keep_it_alive(tmp_path):
+    with Program(PARENT.format(more=FORK), tmp_path) as parent:
+        guard = int(parent.line())
+        child = _child(guard)
+        parent.process.kill()
+        parent.process.wait()  # the forked worker lives on until our pipe closes
+        wait_until(lambda: is_gone(child), 5, "the end of the child")
+
+
+def test_a_forked_worker_cannot_stop_it(tmp_path):
+    fork = "if os.fork() == 0:\n    tether.stop()\n    os._exit(0)\nos.wait()"
+    with Program(PARENT.format(more=fork), tmp_path) as parent:
+        child = _child(int(parent.line()))
+        assert not is_gone(child)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux passes a parent's death on")
+def test_ends_with_a_guard_that_is_killed(tether):
+    running = tether("sleep", "600")
+    child = _child(running.pid)
+    os.kill(running.pid, signal.SIGKILL)
+    wait_until(lambda: is_gone(child), 5, "the end of the child")
+    assert not running.running
+
+
+def test_ctrl_c_in_the_terminal_is_not_for_the_child(tether):
+    running = tether("sleep", "600")
+    assert os.getsid(running.pid) != os.getsid(0)
+    assert os.getpgid(_child(running.pid)) == running.pid
+
+
+def test_a_guard_that_is_told_to_end_takes_the_child_along(tether):
+    running = tether("sleep", "600")
+    child = _child(running.pid)
+    subprocess.run(["kill", str(running.pid)], check=True)
+    wait_until(lambda: not running.running)
+    assert is_gone(child)

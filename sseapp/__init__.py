@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from sseapp import cli
 from sseapp.config import Settings
 from sseapp.runtime import Process
 from sseapp.views import api, dashboard, operations, problems, trust
@@ -24,6 +25,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False  # a table's quoted name may hold two
     process = Process(settings or Settings.from_environ(os.environ))
     app.extensions["sseapp"] = process
+    for command in cli.main.commands.values():
+        app.cli.add_command(command)
     for concern in (problems, trust, api, operations, dashboard):
         concern.init_app(app)
     return app

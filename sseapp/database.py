@@ -28,7 +28,7 @@ _KEEPALIVE: dict[str, Any] = {
 }
 _SESSION = """
 SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';
-SET extra_float_digits = 1; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on
+SET extra_float_digits = 1; SET lc_monetary = 'C'; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on
 """
 """What a row's text depends on: the log's triggers pin the same, so that a snapshot and a change print a row alike."""
 
@@ -98,6 +98,11 @@ class Connection:
     def closed(self) -> bool:
         """Whether the session has ended."""
         return bool(self._raw.closed)
+
+    @property
+    def backend(self) -> int:
+        """The process that the server said it gave us; behind a pooler it is not the one that answers."""
+        return self._raw.info.backend_pid
 
     def query(
         self, statement: str | Composable, parameters: Any = None, *, deadline: float | None = None

@@ -71,3 +71,8 @@ SELECT sseapp.prune(%(retention)s * interval '1 second', %(size)s);
 SELECT coalesce(max(c.id) - min(c.id) + 1, 0), pg_total_relation_size('sseapp.change'),
        coalesce(extract(epoch FROM clock_timestamp() - (SELECT f.at FROM sseapp.change f ORDER BY f.id LIMIT 1)), 0)::float8
 FROM sseapp.change c;
+
+-- name: watched
+SELECT w.schema, w."table", coalesce(array_to_string(w.key, ', '), 'the whole row'), coalesce(w.range_column, 'none'),
+       coalesce(nullif(array_to_string(w.hidden, ', '), ''), 'none')
+FROM sseapp.watched w ORDER BY 1, 2;

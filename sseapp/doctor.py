@@ -1,0 +1,185 @@
+"""Checks step by step, with a canary row, that changes arrive; and says what to do about what is wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from sseapp import changelog, concurrency, schema, statements
+from sseapp.config import Settings
+from sseapp.cursor import Cursor
+from sseapp.database import Connection
+from sseapp.errors import MissingRightError, SseappError
+from sseapp.runtime import Runtime
+from sseapp.subscription import Changes
+
+_CANARY = "sseapp_doctor.canary"
+_SONG = 5.0  # seconds that the canary's row may take
+_OLDEST = 140000
+_TRIGGERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One step's outcome: ``well`` is false where changes do not arrive, ``None`` for a hint; ``advice`` is what to do."""
+
+    step: str
+    well: bool | None
+    text: str
+    advice: str = ""
+
+
+class _IncurableError(Exception):
+    """Nothing further can be checked."""
+
+
+def examine(dsn: str, settings: Settings) -> Iterator[Finding]:
+    """Check everything there is between a row's commit and a subscriber, in the order that the row goes."""
+    try:
+        connection = Connection(dsn, deadline=settings.deadline)
+    except SseappError as error:
+        yield Finding("connect", False, error.detail, "Is DATABASE_URL right, and the server running?")
+        return
+    with closing(connection), suppress(_IncurableError):
+        for step in (_server, _pooler, _schema, _rights, _tables):
+            for finding in step(connection):
+                yield finding
+                if finding.well is False and step is not _tables:
+                    raise _IncurableError
+        yield from _canary(connection, replace(settings, database_url=dsn))
+
+
+def _named(name: str) -> str:
+    return statements.named("doctor")[name]
+
+
+def _server(connection: Connection) -> Iterator[Finding]:
+    ((version, number, replica, _, read_only, role),) = connection.query(_named("server"))
+    if number < _OLDEST:
+        yield Finding("connect", False, f"This is PostgreSQL {version}.", "sseapp needs PostgreSQL 14 or later.")
+    elif replica:
+        advice = (
+            "Point DATABASE_URL at the primary: a replica's snapshots cannot serve as cursors, and it has no NOTIFY."
+        )
+        yield Finding("connect", False, "This is a replica.", advice)
+    elif read_only:
+        yield Finding(
+            "connect", False, "Transactions are read-only.", "Unset default_transaction_read_only for the role."
+        )
+    else:
+        yield Finding("connect", True, f"PostgreSQL {version}, as {role}")
+
+
+def _pooler(connection: Connection) -> Iterator[Finding]:
+    """A pooler in transaction mode lends a session for one transaction: LISTEN would be heard by somebody else."""
+    ((*_, backend, _, _),) = connection.query(_named("server"))
+    if backend == connection.backend:
+        yield Finding("session", True, "a session of our own")
+        return
+    advice = (
+        "In transaction mode LISTEN does not reach us. Connect to PostgreSQL itself, or to a pool in session mode; "
+        "only sseapp's few connections need that."
+    )
+    yield Finding("session", None, "There is a pooler (PgBouncer?) between us and PostgreSQL.", advice)
+
+
+def _schema(connection: Connection) -> Iterator[Finding]:
+    if not schema.is_installed(connection):
+        advice = "`python -m sseapp watch TABLE` installs it; `python -m sseapp sql` prints what that does."
+        yield Finding("schema", False, "sseapp is not installed in this database.", advice)
+    elif schema.is_current(connection):
+        yield Finding("schema", True, "installed, of this version")
+    else:
+        advice = "`python -m sseapp watch TABLE`, or the output of `python -m sseapp sql`, brings it up to date."
+        yield Finding("schema", False, "It is of another version, or came out of a dump.", advice)
+
+
+def _rights(connection: Connection) -> Iterator[Finding]:
+    if connection.query(_named("rights")) == [(True,)]:
+        yield Finding("rights", True, "this role may read the log")
+        return
+    advice = "Connect as the role that installed sseapp, or GRANT that role to this one."
+    yield Finding("rights", False, "This role may not read the log.", advice)
+
+
+def _tables(connection: Connection) -> Iterator[Finding]:
+    rows = connection.query(_named("tables"))
+    if not rows:
+        yield Finding("tables", None, "No table is watched yet.", "`python -m sseapp watch TABLE --range COLUMN`")
+    for name, readable, triggers, has_key, range_column, indexed in rows:
+        step = f"table {name}"
+        if not readable:
+            yield Finding(step, False, "This role may not read it.", f"GRANT SELECT ON {name} to the role.")
+        elif triggers < _TRIGGERS:
+            advice = "`python -m sseapp unwatch` and `watch` make them anew; ENABLE ALWAYS TRIGGER switches them on."
+            yield Finding(step, False, "Its triggers are disabled or gone.", advice)
+        elif not has_key:
+            yield Finding(step, None, "It has no key: a row is told from others by all its columns.", "Give it one.")
+        elif not indexed:
+            advice = f"An index on {range_column} makes snapshots of a range quick."
+            yield Finding(step, None, f"The range column {range_column} has no index.", advice)
+        else:
+            yield Finding(step, True, "watched, its triggers in place")
+
+
+def _canary(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    """Make a table of our own, watch it, write a row, and follow it to a stream."""
+    try:
+        connection.query(_named("canary_in"))
+        connection.query(_named("canary_out"))
+        schema.watch(connection, _CANARY)
+    except MissingRightError as error:
+        yield Finding(
+            "trigger", None, f"No canary: {error.detail}.", "GRANT CREATE ON DATABASE lets the doctor check it."
+        )
+        return
+    try:
+        yield from _sing(connection, settings)
+    finally:
+        connection.query("SELECT sseapp.unwatch(%s)", (_CANARY,))
+        connection.query(_named("canary_in"))
+
+
+def _sing(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    connection.query("LISTEN sseapp")
+    before = changelog.position(connection)
+    runtime = Runtime(settings)
+    runtime.start()
+    heard = threading.Event()
+    try:
+        subscription = Changes(runtime, _CANARY, [("snapshot", "no")])
+        concurrency.start("canary", _follower(subscription, heard))
+        while connection.wait_for_notify(0):
+            pass
+        began = monotonic()
+        connection.query(f"INSERT INTO {_CANARY} VALUES (1, 'tweet')")  # noqa: S608  # a name of our own
+        rang = connection.wait_for_notify(_SONG)
+        batch = changelog.read(connection, Cursor(before.upto), piece=1000, sent=before.greatest_id)
+        logged = any(change.new and "tweet" in change.new for change in batch.changes)
+        yield _step(
+            "trigger", logged, "the canary's row is in the log", "Its trigger did not fire: see the server's log."
+        )
+        yield _step("bell", rang, "its NOTIFY arrived", "Does a pooler stand between? NOTIFY must reach this session.")
+        arrived = heard.wait(_SONG)
+        took = f"the row was in a stream {1000 * (monotonic() - began):.0f} ms after its commit"
+        yield _step("stream", arrived, took, "See this program's log; then please report it.")
+    finally:
+        runtime.close()
+
+
+def _follower(subscription: Changes, heard: threading.Event) -> Callable[[], None]:
+    def follow() -> None:
+        with closing(subscription):
+            for data in subscription.frames():
+                if b"tweet" in data:
+                    heard.set()
+                    return
+
+    return follow
+
+
+def _step(step: str, well: bool, text: str, advice: str) -> Finding:
+    return Finding(step, True, text) if well else Finding(step, False, f"Not so: {text}.", advice)

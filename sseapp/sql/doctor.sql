@@ -1,0 +1,28 @@
+-- What the doctor asks.
+
+-- name: server
+SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(),
+       pg_backend_pid(), current_setting('default_transaction_read_only')::bool, current_user::text;
+
+-- name: rights
+SELECT has_schema_privilege('sseapp', 'USAGE') AND has_table_privilege('sseapp.change', 'SELECT')
+   AND has_table_privilege('sseapp.state', 'SELECT') AND has_table_privilege('sseapp.watched_table', 'SELECT')
+   AND has_function_privilege('sseapp.check_shapes()', 'EXECUTE') AND has_function_privilege('sseapp.epoch()', 'EXECUTE');
+
+-- name: tables
+-- Each watched table: may its rows be read, are all its triggers there and enabled, has it a key, has the range column an index.
+SELECT w.schema || '.' || w."table", has_table_privilege(t.relation, 'SELECT'),
+       (SELECT count(*) FILTER (WHERE g.tgenabled = 'A') FROM pg_trigger g
+        WHERE g.tgrelid = t.relation AND g.tgname LIKE '!sseapp\_%'),
+       w.key IS NOT NULL,
+       w.range_column,
+       t.range_attnum IS NULL OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.relation AND i.indkey[0] = t.range_attnum)
+FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%I.%I', w.schema, w."table")::regclass
+ORDER BY 1;
+
+-- name: canary_out
+CREATE SCHEMA sseapp_doctor;
+CREATE TABLE sseapp_doctor.canary (id integer PRIMARY KEY, sung text NOT NULL);
+
+-- name: canary_in
+DROP SCHEMA IF EXISTS sseapp_doctor CASCADE;

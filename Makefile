@@ -1,0 +1,49 @@
+PORT ?= 8000
+# the first Python that is new enough; name another with PYTHON=...
+PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+
+.PHONY: help setup demo test check bench clean
+
+help: ## Show what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: .venv/develop ## Make .venv with all that running and testing need
+
+demo: .venv/run ## Show a sample shop live on 127.0.0.1 (PORT=8000); Ctrl-C ends it
+	@exec $(BIN)/python -m sseapp demo --port $(PORT)
+
+test: .venv/develop ## Run all tests; the pure core has to be covered to the last branch
+	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m coverage report --skip-covered --fail-under=100 --include="$$($(BIN)/python tests/support/floors.py core)"
+
+check: .venv/develop ## Format, lint, types and the quick tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit
+
+bench: .venv/develop ## Run the benchmarks
+	$(BIN)/python benchmarks/run.py
+
+clean: ## Remove .venv and all caches; the embedded PostgreSQL's data in .sseapp stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps: the demo does not wait for the tools of development.
+.venv/run: $(BIN)/python requirements.txt
+	@echo "Installing what it takes to run into .venv ..."
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/develop: .venv/run requirements-dev.txt
+	@echo "Installing what it takes to test into .venv ..."
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "sseapp needs Python 3.11 or later. Install it, or name it: make PYTHON=... $(MAKECMDGOALS)"; exit 1; }
+	@echo "Making .venv with $(PYTHON) ..."
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.routing import PathConverter
 
 from sseapp import poll
 from sseapp.errors import NotAcceptableError, UnavailableError
@@ -17,8 +19,14 @@ _JSON, _STREAM = "application/json", "text/event-stream"
 _api = Blueprint("api", __name__)
 
 
+class _Name(PathConverter):
+    regex = r"[\s\S]+?"  # a table's quoted name may hold line ends, too
+    part_isolating = False
+
+
 def init_app(app: Flask) -> None:
     """Serve the resources."""
+    app.url_map.converters["name"] = _Name
     app.register_blueprint(_api)
 
 
@@ -29,7 +37,7 @@ def tables() -> Response:
     return jsonify(tables=[_described(table) for table in watched])
 
 
-@_api.get("/tables/<path:table>/rows")
+@_api.get("/tables/<name:table>/rows")
 def rows(table: str) -> Response:
     """The rows now; or as a stream, again whenever one of them changed."""
     if _wants_stream():
@@ -37,7 +45,7 @@ def rows(table: str) -> Response:
     return _json(poll.rows(_runtime(), table, _args()))
 
 
-@_api.get("/tables/<path:table>/changes")
+@_api.get("/tables/<name:table>/changes")
 def changes(table: str) -> Response:
     """The changes after a cursor: those there are, or the first to come; or as a stream without end."""
     if _wants_stream():
@@ -57,7 +65,10 @@ def _args() -> list[tuple[str, str]]:
 
 def _wants_stream() -> bool:
     """Which of the two representations the client prefers; JSON where it does not say."""
-    accepted = request.accept_mimetypes
+    # a range with parameters ("application/json; charset=utf-8") means ours, which have none, all the same
+    accepted = MIMEAccept(
+        [(range_.partition(";")[0].rstrip(), quality) for range_, quality in request.accept_mimetypes]
+    )
     if not accepted:
         return False
     best = accepted.best_match([_JSON, _STREAM])

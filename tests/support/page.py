@@ -1,0 +1,108 @@
+"""The dashboard in a real browser, as a person sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from selenium.webdriver.common.by import By
+from support.clusters import wait_until
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+_VIOLATIONS = """
+    window.violations = [];
+    addEventListener("securitypolicyviolation", ({ violatedDirective }) => violations.push(violatedDirective));
+"""
+_ROWS = """
+    const lines = [...document.querySelectorAll(".grid tbody tr:not(.leaving)")];
+    return lines.map((line) => [...line.cells].map((cell) => cell.textContent));
+"""
+_FIGURES = """
+    const figures = [...document.querySelectorAll(".tally > div")];
+    return Object.fromEntries(figures.map((figure) => [...figure.children].map((part) => part.textContent)));
+"""
+
+
+def texts(rows: list[tuple]) -> list[list[str]]:
+    """What the page should show of rows that a driver returned."""
+    return [["NULL" if value is None else str(value) for value in row] for row in rows]
+
+
+class Page:
+    """One page of the server at ``address``."""
+
+    def __init__(self, chrome: Chrome, address: str) -> None:
+        self.chrome = chrome
+        self.address = address
+        self._script = chrome.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _VIOLATIONS})
+
+    def close(self) -> None:
+        """Leave the page, so that its stream ends."""
+        self.chrome.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", self._script)
+        self.chrome.get("about:blank")
+
+    def open(self, **question: str) -> None:
+        self.chrome.get(f"{self.address}/?{urlencode(question)}")
+
+    def run(self, script: str, *args: Any) -> Any:
+        return self.chrome.execute_script(script, *args)
+
+    def imported(self, module: str, expression: str, argument: Any) -> Any:
+        """The value of ``expression`` over the exports of a module of the page; ``argument`` is ``given`` in it."""
+        script = f"""
+            const [given, done] = arguments;
+            import("/static/{module}.js").then((module) => done({expression}), (error) => done(String(error)));
+        """
+        return self.chrome.execute_async_script(script, argument)
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The text of each line's cells."""
+        return self.run(_ROWS)
+
+    def text(self, selector: str) -> str:
+        """What is written there; empty while it is hidden."""
+        return self.chrome.find_element(By.CSS_SELECTOR, selector).text
+
+    @property
+    def state(self) -> str:
+        return self.text(".state-name")
+
+    @property
+    def figures(self) -> dict[str, str]:
+        """The figures above the rows, by their names."""
+        return self.run(_FIGURES)
+
+    def until(self, selector: str, text: str, seconds: float = 10) -> None:
+        """Wait until ``text`` can be read there."""
+        wait_until(lambda: text in self.text(selector), seconds, f"“{text}” in {selector}")
+
+    def until_state(self, name: str, seconds: float = 10) -> None:
+        wait_until(lambda: self.state == name, seconds, f"the state {name}")
+
+    def until_rows(self, rows: list[list[str]], seconds: float = 10) -> None:
+        """Wait until just ``rows`` are listed, in this order."""
+        try:
+            wait_until(lambda: self.rows == rows, seconds)
+        except AssertionError:
+            assert self.rows == rows
+
+    def click(self, selector: str) -> None:
+        self.chrome.find_element(By.CSS_SELECTOR, selector).click()
+
+    def choose_range(self, value: str) -> None:
+        """Click a preset."""
+        self.click(f".preset:has([value='{value}']) span")
+
+    def enter(self, selector: str, text: str) -> None:
+        """Type ``text`` and leave the field."""
+        field = self.chrome.find_element(By.CSS_SELECTOR, selector)
+        field.clear()
+        field.send_keys(text, "\n")
+
+    def complaints(self) -> list[str]:
+        """What the browser complained of since the last call: errors, warnings, violations of the policy."""
+        said = [entry["message"] for entry in self.chrome.get_log("browser") if entry["level"] != "INFO"]
+        return said + (self.run("return window.violations?.splice(0)") or [])

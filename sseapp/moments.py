@@ -6,6 +6,7 @@ All numbers are int; the infinities are float's, which compare with any int.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import ClassVar
@@ -63,13 +64,24 @@ def _time_text(time: int) -> str:
 class Moment(ValueType):
     """A type with a date in it: what ``last`` can be asked of."""
 
+    @abstractmethod
     def at(self, instant: int, tz: ZoneInfo) -> Literal:
         """The literal of ``instant``, in microseconds since 1970-01-01 (UTC), as this type shows it in ``tz``."""
-        raise NotImplementedError
 
-    def _of(self, value: Value) -> Literal:
+    @abstractmethod
+    def _of(self, value: int) -> Literal:
         """The literal of a value of this type. Raises :exc:`ValueError` beyond what PostgreSQL can hold."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def _finite(self, text: str, tz: ZoneInfo) -> int:
+        """The value of a literal that is no infinity. Raises :exc:`ValueError`."""
+
+    def _parse_in(self, text: str, tz: ZoneInfo) -> Literal:
+        text = text.strip().lower()
+        return self._parse(text) if text in _INFINITIES else self._of(self._finite(text, tz))
+
+    def _parse(self, text: str) -> Literal:
+        return Literal(text, _INFINITIES[text])
 
 
 class TimestampTz(Moment):
@@ -77,10 +89,6 @@ class TimestampTz(Moment):
 
     suffix: ClassVar[str] = "+00:00"
     hint = "write a date or a timestamp such as 2026-01-31T12:00:00Z, or infinity"
-
-    def _parse_in(self, text: str, tz: ZoneInfo) -> Literal:
-        text = text.strip().lower()
-        return Literal(text, _INFINITIES[text]) if text in _INFINITIES else self._of(self._finite(text, tz))
 
     def _finite(self, text: str, tz: ZoneInfo) -> int:
         match = _MOMENT.fullmatch(text)
@@ -117,7 +125,7 @@ class TimestampTz(Moment):
         """The literal of ``instant`` itself."""
         return self._of(instant)
 
-    def _of(self, value: Value) -> Literal:
+    def _of(self, value: int) -> Literal:
         if not FIRST_MOMENT <= value <= LAST_MOMENT:
             raise ValueError("write a moment from 4714-11-24 BC to the year 294276")
         number, time = divmod(value, zones.DAY)
@@ -143,11 +151,8 @@ class Day(Moment):
 
     hint = "write a date such as 2026-01-31, or infinity"
 
-    def _parse(self, text: str) -> Literal:
-        text = text.strip().lower()
-        if text in _INFINITIES:
-            return Literal(text, _INFINITIES[text])
-        return self._of(gregorian.matched_days(_day_match(text)))
+    def _finite(self, text: str, tz: ZoneInfo) -> int:  # noqa: ARG002 - a day has the same name everywhere
+        return gregorian.matched_days(_day_match(text))
 
     def _read(self, raw: str) -> Value:
         text = raw[1:-1]
@@ -159,7 +164,7 @@ class Day(Moment):
         """The day that it is in ``tz``."""
         return self._of(zones.wall(instant, tz) // zones.DAY)
 
-    def _of(self, value: Value) -> Literal:
+    def _of(self, value: int) -> Literal:
         if not FIRST_DAY <= value <= LAST_DAY:
             raise ValueError("write a date from 4714-11-24 BC to the year 5874897")
         return Literal("".join(gregorian.texts(value)), value)

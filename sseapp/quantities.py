@@ -115,7 +115,7 @@ class SingleReal(Real):
 
     def _rounded(self, text: str) -> float:
         try:
-            narrow: float = struct.unpack("f", struct.pack("f", float(text)))[0]
+            narrow: float = struct.unpack("<f", struct.pack("<f", float(text)))[0]
         except OverflowError:
             return inf
         return narrow

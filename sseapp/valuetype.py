@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
@@ -55,7 +56,7 @@ class Form(Enum):
     SHOWN = "by the text that the row's JSON shows"
 
 
-class ValueType:
+class ValueType(ABC):
     """The type of one column. Subclasses say how its texts are read, in ``_parse`` and ``_read``."""
 
     ordered: ClassVar[bool] = True
@@ -100,9 +101,10 @@ class ValueType:
         """Read a literal. Raises :exc:`ValueError` whose text says what would do."""
         return self._parse(text)
 
+    @abstractmethod
     def _parse(self, text: str) -> Literal:
-        raise NotImplementedError
+        """Read a literal that means the same in every zone."""
 
+    @abstractmethod
     def _read(self, raw: str) -> Value:
         """Read raw JSON text that is not null. Raises :exc:`ValueError` or :exc:`ArithmeticError`."""
-        raise NotImplementedError

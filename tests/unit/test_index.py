@@ -1,0 +1,214 @@
+"""The index finds what testing every filter finds, and does not test every filter."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
+from sseapp import question
+from sseapp.errors import ShapeChangedError
+from sseapp.filters import EVERYTHING, Filter
+from sseapp.index import FilterIndex
+from sseapp.intervals import Intervals
+from sseapp.table import Column, Table
+
+TABLE = Table(
+    1,
+    1,
+    "public",
+    "orders",
+    ("id",),
+    "at",
+    (
+        Column("id", "int", "int4"),
+        Column("at", "int", "int4"),
+        Column("s", "text", "text"),
+        Column("f", "float", "float8"),
+    ),
+    "",
+)
+SMALL = st.integers(0, 9)
+TEXT = st.sampled_from("abc")
+
+
+def parse(*arguments: tuple[str, str]) -> Filter:
+    return question.parse(TABLE, arguments).filter
+
+
+CONDITIONS = st.one_of(
+    st.tuples(
+        st.sampled_from(["id", "at"]),
+        st.builds("{}.{}".format, st.sampled_from(["eq", "neq", "gt", "gte", "lt", "lte"]), SMALL),
+    ),
+    st.tuples(st.just("s"), st.builds("{}.{}".format, st.sampled_from(["eq", "neq", "gt", "lte"]), TEXT)),
+    st.tuples(
+        st.just("id"), st.lists(SMALL, min_size=1, max_size=4).map(lambda ids: f"in.({','.join(map(str, ids))})")
+    ),
+    st.tuples(st.just("s"), st.lists(TEXT, min_size=1, max_size=3).map(lambda texts: f"in.({','.join(texts)})")),
+    st.tuples(st.sampled_from(["id", "at", "s"]), st.sampled_from(["is.null", "is.not_null"])),
+    st.tuples(
+        st.just("f"), st.sampled_from(["eq.NaN", "gte.NaN", "lt.NaN", "gt.Infinity", "lte.-Infinity", "eq.-0", "gte.0"])
+    ),
+)
+FILTERS = st.lists(CONDITIONS, max_size=4).map(lambda asked: parse(*asked))
+ROWS = st.fixed_dictionaries(
+    {
+        "id": st.just("null") | SMALL.map(str),
+        "at": st.just("null") | SMALL.map(str),
+        "s": st.just("null") | TEXT.map('"{}"'.format),
+        "f": st.sampled_from(["null", '"NaN"', '"Infinity"', '"-Infinity"', "0", "-0", "1.5"]),
+    }
+)
+
+
+class IndexMachine(RuleBasedStateMachine):
+    """Filters come and go; the index always agrees with the list of them."""
+
+    kept = Bundle("kept")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.index: FilterIndex[int] = FilterIndex()
+        self.items: dict[int, Filter] = {}
+        self.number = 0
+
+    @rule(target=kept, filter_=FILTERS)
+    def add(self, filter_):
+        self.number += 1
+        self.index.add(filter_, self.number)
+        self.items[self.number] = filter_
+        return self.number
+
+    @rule(item=consumes(kept))
+    def remove(self, item):
+        self.index.remove(self.items.pop(item), item)
+
+    @rule(rows=st.lists(ROWS, min_size=1, max_size=8))
+    def match(self, rows):
+        for row in rows:
+            found = list(self.index.candidates(row))
+            assert sorted(found) == sorted(item for item, filter_ in self.items.items() if filter_.matches(row))
+
+    @invariant()
+    def holds_what_it_was_given(self):
+        assert sorted(self.index) == sorted(self.items)
+        assert len(self.index) == len(set(self.items.values()))
+        assert bool(self.index._root) == bool(self.items)
+
+
+IndexMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestIndex = IndexMachine.TestCase
+
+BOUND = st.none() | SMALL
+
+
+@given(st.lists(st.tuples(BOUND, BOUND).filter(any), max_size=60), st.data())
+def test_intervals_find_what_holds_a_value(bounds, data):
+    intervals: Intervals[int] = Intervals()
+    kept = {number: bound for number, bound in enumerate(bounds) if bound != (None, None)}
+    for number, (lower, upper) in kept.items():
+        intervals.add(lower, upper, number)
+    gone = data.draw(st.sets(st.sampled_from(sorted(kept)))) if kept else set()
+    for number in gone:
+        intervals.remove(*kept.pop(number), number)
+    for value in range(-1, 11):
+        found: list[int] = []
+        intervals.holding(value, found)
+        held = [
+            n
+            for n, (lower, upper) in kept.items()
+            if (lower is None or lower <= value) and (upper is None or value <= upper)
+        ]
+        assert sorted(found) == sorted(held)
+    assert bool(intervals) == bool(kept)
+
+
+@pytest.mark.parametrize("bounds", [(1, 2), (1, None), (None, 2)])
+def test_what_is_not_there_cannot_be_taken_from_intervals(bounds):
+    with pytest.raises(KeyError):
+        Intervals().remove(*bounds, "x")
+
+
+def test_a_treap_stays_shallow_whatever_the_order():
+    intervals: Intervals[int] = Intervals()
+    for number in range(4000):
+        intervals.add(number, number + 5, number)
+
+    def depth(node) -> int:
+        return 0 if node is None else 1 + max(depth(node.left), depth(node.right))
+
+    assert depth(intervals._root) < 48
+
+
+class Counting(int):
+    """A number that counts how often it is compared."""
+
+    compared = 0
+
+    def _count(name):  # noqa: N805
+        def compare(self, other):
+            Counting.compared += 1
+            return getattr(int, name)(self, other)
+
+        return compare
+
+    __lt__, __le__, __gt__, __ge__ = map(_count, ("__lt__", "__le__", "__gt__", "__ge__"))
+    __hash__ = int.__hash__
+
+
+def _comparisons(number: int) -> int:
+    """How often a value is compared to find the 3 of ``number`` overlapping intervals that hold it."""
+    intervals: Intervals[int] = Intervals()
+    for lower in range(number):
+        intervals.add(Counting(lower), Counting(lower + 2), lower)
+    Counting.compared = 0
+    for value in range(100):
+        found: list[int] = []
+        intervals.holding(Counting(number // 2 + value % 50), found)
+        assert len(found) == 3
+    return Counting.compared
+
+
+def test_the_cost_of_a_value_grows_with_the_logarithm():
+    assert _comparisons(6400) < 3 * _comparisons(100)
+
+
+def test_items_of_one_filter_share_one_entry():
+    index: FilterIndex[str] = FilterIndex()
+    index.add(parse(("id", "eq.1")), "a")
+    index.add(parse(("id", "in.(1)")), "b")
+    index.add(parse(("id", "eq.1")), "a")
+    assert len(index) == 1
+    assert index.candidates({"id": "1"}) == ["a", "b"]
+    index.remove(parse(("id", "eq.1")), "a")
+    assert index.candidates({"id": "1"}) == ["b"]
+
+
+def test_forgetting_what_is_not_there_changes_nothing():
+    index: FilterIndex[str] = FilterIndex()
+    index.remove(EVERYTHING, "a")
+    index.add(EVERYTHING, "a")
+    index.remove(EVERYTHING, "b")
+    assert list(index) == ["a"]
+
+
+def test_only_the_filters_that_a_row_may_match_are_tested(monkeypatch):
+    tested = []
+    index: FilterIndex[int] = FilterIndex()
+    for number in range(100):
+        index.add(parse(("s", "eq.a"), ("start", str(number)), ("end", str(number))), number)
+        index.add(parse(("s", "eq.b"), ("id", f"eq.{number}")), number)
+        index.add(parse(("start", str(number)), ("s", "neq.a")), number)
+    accepts = Filter.accepts
+    monkeypatch.setattr(Filter, "accepts", lambda self, row: tested.append(self.canonical) or accepts(self, row))
+    assert index.candidates({"id": "7", "at": "1", "s": '"b"', "f": "null"}) == [7, 0, 1]
+    assert len(tested) == 3
+
+
+def test_a_row_of_another_shape_is_told_apart():
+    index: FilterIndex[str] = FilterIndex()
+    index.add(parse(("id", "eq.1")), "a")
+    with pytest.raises(ShapeChangedError):
+        index.candidates({"s": '"a"'})

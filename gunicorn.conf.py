@@ -47,6 +47,14 @@ def post_fork(server: Any, worker: Any) -> None:
     os.environ.setdefault("SSEAPP_THREADS", str(worker.cfg.threads))
 
 
+def worker_exit(server: Any, worker: Any) -> None:
+    """Leave the streams the time to say bye; they are not requests to gunicorn any more."""
+    del server, worker
+    from sseapp.runtime import await_all  # noqa: PLC0415  # as below
+
+    await_all(2.0)
+
+
 def post_worker_init(worker: Any) -> None:
     """End the streams with a bye on SIGTERM; gunicorn would wait out ``graceful_timeout`` and kill them."""
     del worker

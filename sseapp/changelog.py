@@ -53,15 +53,16 @@ def read(connection: Connection, cursor: Cursor, *, piece: int, sent: int) -> Ba
     ``sent`` is the greatest id read before.
     """
     after = cursor.upto if cursor.after is None else cursor.after
-    parameters: dict[str, Any] = {"xmax": str(after.xmax), "xip": [str(xid) for xid in after.xip], "piece": piece}
+    parameters: dict[str, Any]
     if cursor.position is None:
+        parameters = {"xmax": str(after.xmax), "xip": [str(xid) for xid in after.xip], "piece": piece}
         rows = connection.query(_named("read_first"), parameters)
         snapshot, greatest = rows[0][:2]
         upto = Snapshot.parse(snapshot).cut(int(greatest))
         changes = [_change(row[2:]) for row in rows if row[2] is not None]
     else:
         upto = cursor.upto
-        parameters |= {"upto": str(upto), "above": cursor.position >> 1}
+        parameters = {"after": str(after), "upto": str(upto), "above": cursor.position >> 1, "piece": piece}
         changes = [_change(row) for row in connection.query(_named("read_next"), parameters)]
     ascending = not changes or changes[0].id > sent
     return Batch(after, upto, tuple(changes[:piece]), complete=len(changes) <= piece, ascending=ascending)

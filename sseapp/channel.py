@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from sseapp.cursor import Snapshot
 from sseapp.errors import UnavailableError
 from sseapp.ring import Frame, Ring
 
@@ -20,6 +22,20 @@ class ResetError(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The bytes between two positions of a ring.
+
+    ``told`` is the snapshot that the last event is of, ``upto`` that of the last batch which ends among them.
+    """
+
+    position: int
+    end: int
+    data: bytes
+    told: Snapshot | None
+    upto: Snapshot | None
+
+
 class Channel:
     """A ring that one writer fills and any number of subscribers follow.
 
@@ -31,24 +47,40 @@ class Channel:
         self.changed = threading.Condition()
         self.subscribers = 0
         self.reason: str | None = None
+        self.watcher: Callable[[Channel], None] | None = None
+        self._joined = Joined(-1, 0, b"", None, None)
         self._flights: dict[Hashable, _Flight[Any]] = {}
 
     def append(self, frame: Frame) -> None:
         """Add a frame and wake those who wait for one."""
         with self.changed:
             self.ring.append(frame)
-            self.changed.notify_all()
+            self.wake()
 
     def end(self, reason: str) -> None:
         """End the channel: whoever reads from it next gets a :exc:`ResetError`."""
         with self.changed:
             self.reason = self.reason or reason
-            self.changed.notify_all()
+            self.wake()
 
     def wake(self) -> None:
         """Wake those who wait, so that they look at what else has changed (a shutdown)."""
         with self.changed:
             self.changed.notify_all()
+        if self.watcher is not None:
+            self.watcher(self)
+
+    def joined(self, position: int) -> Joined:
+        """What :meth:`read` gives, as bytes: joined once for all clients that are at the same position."""
+        joined = self._joined
+        if joined.position != position or joined.end != self.ring.end or self.reason is not None:
+            frames, end = self.read(position)
+            told = [frame for frame in frames if frame.events]
+            whole = [frame.upto for frame in told if frame.complete]
+            data = b"".join([frame.ready for frame in frames])
+            joined = Joined(position, end, data, told[-1].upto if told else None, whole[-1] if whole else None)
+            self._joined = joined
+        return joined
 
     def read(self, position: int) -> tuple[list[Frame], int]:
         """The frames from ``position`` on, perhaps none, and the position after them.

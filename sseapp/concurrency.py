@@ -6,11 +6,13 @@ has monkey-patched (gunicorn's gevent worker), and which are threads where it ha
 
 from __future__ import annotations
 
+import _thread
 import select
 import threading
 from collections.abc import Callable
 from math import ceil
 from sys import modules
+from typing import Any
 
 
 def is_green() -> bool:
@@ -26,6 +28,11 @@ def start(name: str, target: Callable[[], None]) -> threading.Thread:
     return thread
 
 
+def start_at_once(target: Callable[[], None]) -> None:
+    """Run ``target`` beside everything else, without waiting for it to begin: a signal handler must not wait."""
+    _thread.start_new_thread(target, ())
+
+
 def wait_for(descriptor: int, *, write: bool = False, timeout: float | None = None) -> bool:
     """Wait until ``descriptor`` can be read (or written), ``timeout`` seconds at most; whether it can.
 
@@ -34,3 +41,22 @@ def wait_for(descriptor: int, *, write: bool = False, timeout: float | None = No
     poller = select.poll()
     poller.register(descriptor, select.POLLOUT if write else select.POLLIN)
     return bool(poller.poll(None if timeout is None else max(0, ceil(timeout * 1000))))
+
+
+def has_epoll() -> bool:
+    """Whether one greenlet can watch many descriptors: gevent runs, on a system that has ``epoll``."""
+    return is_green() and _epoll() is not None
+
+
+def epoll() -> Any:
+    """The system's own ``epoll``: gevent waits for its one descriptor, and it tells of all the others."""
+    return _epoll()()
+
+
+def _epoll() -> Any:
+    # monkey-patching takes it out of the module
+    original: Callable[[str, str], Any] = modules["gevent.monkey"].get_original
+    try:
+        return original("select", "epoll")
+    except AttributeError:
+        return None

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from weakref import WeakSet
 
 from sseapp import catalog, concurrency, embedded, question
+from sseapp.broadcaster import Broadcaster
 from sseapp.config import Settings
 from sseapp.database import Database
 from sseapp.errors import EmbeddedError, NotFoundError, UnavailableError
@@ -34,6 +35,7 @@ class Runtime:
         self.listener = Listener(self.database, self.hub, tick=settings.tick, piece=settings.batch)
         self.pruner = Pruner(self.database, retention=settings.retention, size=settings.log_size)
         self.results = Results(self)
+        self.broadcaster = Broadcaster(heartbeat=settings.heartbeat, closing=self.closing.is_set)
         self.places = Places(settings.streams)
         _all.add(self)
 
@@ -69,6 +71,7 @@ class Runtime:
         self.pruner.stop()
         self.hub.wake()
         self.results.wake()
+        self.broadcaster.wake()
 
     def _load(self) -> dict[int, Table]:
         with self.database.connection() as connection:
@@ -115,4 +118,10 @@ _all: WeakSet[Runtime] = WeakSet()
 def close_all() -> None:
     """Close every runtime of this process, beside the caller: a signal handler may call it."""
     for runtime in list(_all):
-        concurrency.start("close", runtime.close)
+        concurrency.start_at_once(runtime.close)
+
+
+def await_all(seconds: float) -> None:
+    """Wait until the closed runtimes have sent their clients off, ``seconds`` each at most."""
+    for runtime in list(_all):
+        runtime.broadcaster.finish(seconds)

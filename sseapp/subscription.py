@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -39,6 +39,7 @@ class Subscription(ABC, Generic[AnyChannel]):
         self._args = tuple(args)
         self._position = 0
         self._closed = False
+        self.handed_over = False  # to whom it is handed over closes it
         self._question: Question
         runtime.places.take()
         try:
@@ -47,6 +48,11 @@ class Subscription(ABC, Generic[AnyChannel]):
             runtime.places.give_back()
             raise
 
+    @property
+    def channel(self) -> AnyChannel:
+        """What it follows now."""
+        return self._channel
+
     def close(self) -> None:
         """Leave; a second call does nothing."""
         if not self._closed:
@@ -54,41 +60,60 @@ class Subscription(ABC, Generic[AnyChannel]):
             self._leave(self._channel)
             self._runtime.places.give_back()
 
-    def frames(self) -> Iterator[bytes]:
-        """The body of the answer, a piece at a time, to its end."""
-        yield sse.retry(round(self._runtime.settings.retry * 1000))
+    def frames(
+        self, *, follow: Callable[[], Iterable[bytes]] | None = None, reset: Exception | None = None
+    ) -> Iterator[bytes]:
+        """The body of the answer, a piece at a time, to its end.
+
+        ``follow`` takes over, once the client has caught up, what else is done here: it may end this by an error of its
+        own. It calls this again with the ``reset`` that :meth:`take` raised.
+        """
+        if reset is None:
+            yield sse.retry(round(self._runtime.settings.retry * 1000))
         try:
-            yield from self._sessions()
-            yield bye(self._runtime.settings.retry)
+            yield from self._sessions(follow or self._follow, reset)
+            yield self.ending()
         except OverrunError:
-            self._runtime.places.cut += 1
-            _log.info("A client of %s was too slow for its ring and is cut; its cursor brings it back.", self._path)
+            self.cut()
         except SseappError as error:
             yield apology(error, self._runtime.settings.retry)
 
-    def _sessions(self) -> Iterator[bytes]:
+    def cut(self) -> None:
+        """Count the client as one that was too slow for its ring; its cursor brings it back."""
+        self._runtime.places.cut += 1
+        _log.info("A client of %s was too slow for its ring and is cut.", self._path)
+
+    def ending(self) -> bytes:
+        """The last bytes before the server closes."""
+        return bye(self._runtime.settings.retry)
+
+    def _sessions(self, follow: Callable[[], Iterable[bytes]], reset: Exception | None) -> Iterator[bytes]:
         """Catch up and follow, again after each reset, until the process closes."""
-        reason: str | None = None
+        reason = None if reset is None else self._restart(reset)
         while not self._runtime.closing.is_set():
             try:
                 yield from self._enter(reason)
-                yield from self._follow()
-            except (ResetError, ShapeChangedError) as reset:
-                reason = reset.reason if isinstance(reset, ResetError) else SHAPE_CHANGED
-                if self._channel.reason is not None or isinstance(reset, ShapeChangedError):
-                    self._rejoin()
+                yield from follow()
+            except (ResetError, ShapeChangedError) as error:
+                reason = self._restart(error)
+
+    def _restart(self, error: Exception) -> str:
+        """Join anew where the channel has ended; the reason to tell the client."""
+        if self._channel.reason is not None or isinstance(error, ShapeChangedError):
+            self._rejoin()
+        return error.reason if isinstance(error, ResetError) else SHAPE_CHANGED
 
     def _follow(self) -> Iterator[bytes]:
         """What comes, as it comes; and heartbeats while nothing does."""
         closing, heartbeat = self._runtime.closing.is_set, self._runtime.settings.heartbeat
         last = monotonic()
         while not closing():
-            data = self._take()
+            data = self.take()
             if data:
                 yield data
                 last = monotonic()
             elif (left := last + heartbeat - monotonic()) <= 0:
-                yield self._heartbeat()
+                yield self.heartbeat()
                 last = monotonic()
             else:
                 self._channel.wait(self._position, left, closing)
@@ -120,10 +145,15 @@ class Subscription(ABC, Generic[AnyChannel]):
         """Bring the client up to a position of the channel; ``reason`` says why it starts again, if it does."""
 
     @abstractmethod
-    def _take(self) -> bytes:
-        """What has come since, perhaps nothing, without waiting."""
+    def take(self) -> bytes:
+        """What has come since, perhaps nothing, without waiting.
 
-    def _heartbeat(self) -> bytes:
+        Raises :exc:`~sseapp.channel.ResetError`, :exc:`~sseapp.errors.ShapeChangedError`,
+        :exc:`~sseapp.ring.OverrunError`.
+        """
+
+    def heartbeat(self) -> bytes:
+        """What to send where nothing has come for a while."""
         return sse.HEARTBEAT
 
 
@@ -137,6 +167,7 @@ class Changes(Subscription[Stream]):
         self._cursor = last_event_id or self._question.after
         self._informed = self._cursor is not None  # whether the client holds rows that a reset has to take back
         self._seen: Snapshot | None = None  # what this client has from a read of its own, until the ring is beyond it
+        self._told: Snapshot | None = None  # what the events told are of: an id that says less would repeat them
         self._stood: Snapshot | None = None  # what the last id told says
         self._reached: Snapshot | None = None  # what the hub had told when the ring was last found empty
 
@@ -197,11 +228,19 @@ class Changes(Subscription[Stream]):
 
     def _stand(self, position: int, upto: Snapshot) -> None:
         self._position = position
-        self._seen = self._stood = self._reached = upto
+        self._seen = self._told = self._stood = self._reached = upto
 
-    def _take(self) -> bytes:
+    def take(self) -> bytes:  # noqa: D102  # as of the class
         # read before the ring: if the ring is empty then, all of it has been sent
         reached = self._runtime.hub.position
+        if self._seen is None:
+            joined = self._channel.joined(self._position)
+            self._position = joined.end
+            if joined.data:
+                self._told, self._stood = joined.told or self._told, joined.upto or self._stood
+            else:
+                self._reached = reached
+            return joined.data
         frames, self._position = self._channel.read(self._position)
         if not frames:
             self._reached = reached
@@ -211,14 +250,16 @@ class Changes(Subscription[Stream]):
             if self._seen is not None and frame.after.contains(self._seen):
                 self._seen = None
             pieces.append(frame.ready if self._seen is None else frame.beyond(self._seen))
-            if frame.complete:
-                self._stood = frame.upto
+            if frame.events and pieces[-1]:
+                self._told = frame.upto
+                if frame.complete:
+                    self._stood = frame.upto
         return b"".join(pieces)
 
-    def _heartbeat(self) -> bytes:
+    def heartbeat(self) -> bytes:
         """A comment; and where the cursor has moved since the last id, the id of where it stands."""
-        reached = self._reached
-        if reached is None or reached == self._stood or (self._seen is not None and not reached.contains(self._seen)):
+        reached, told = self._reached, self._told
+        if reached is None or told is None or reached == self._stood or not reached.contains(told):
             return sse.HEARTBEAT
         self._stood = reached
         id_ = encode(Cursor(reached), self._channel.scope)
@@ -239,9 +280,10 @@ class Rows(Subscription[Result]):
         self._position = 0
         return iter(())
 
-    def _take(self) -> bytes:
-        frames, self._position = self._channel.read(self._position)
-        return b"".join(frame.ready for frame in frames)
+    def take(self) -> bytes:  # noqa: D102  # as of the class
+        joined = self._channel.joined(self._position)
+        self._position = joined.end
+        return joined.data
 
 
 def bye(retry: float) -> bytes:

@@ -24,10 +24,11 @@ FROM seen LEFT JOIN LATERAL (
     ORDER BY c.id + 0 LIMIT %(piece)s + 1) r ON true;
 
 -- name: read_next
--- A further piece under the fixed snapshot %(upto)s, above id %(above)s.
+-- A further piece of what %(upto)s sees and %(after)s does not, above id %(above)s. By functions and not by comparing xids, so
+-- that the primary key is the one index there is to walk: it finds the next ones where the last ones ended.
 SELECT c.id, c.xid::text, c.watch, c.kind::text, c.old::text, c.new::text, to_json(c.at) #>> '{}', c.reason
 FROM sseapp.change c
-WHERE c.id > %(above)s AND (c.xid >= %(xmax)s::xid8 OR c.xid = ANY (%(xip)s::xid8[]))
+WHERE c.id > %(above)s AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)
   AND pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)
 ORDER BY c.id LIMIT %(piece)s + 1;
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.routing import PathConverter
 
-from sseapp import poll
+from sseapp import concurrency, poll
+from sseapp.broadcaster import STALL
 from sseapp.errors import NotAcceptableError, UnavailableError
 from sseapp.runtime import Process, Runtime
 from sseapp.subscription import Changes, Rows, apology
@@ -99,7 +101,21 @@ def _streamed(subscribe: Callable[[], Changes | Rows]) -> Response:
         # a browser gives up for good on a 503
         retry = current_app.extensions["sseapp"].settings.retry
         return Response(apology(error, retry), content_type=_STREAM, headers=headers)
-    response = Response(subscription.frames(), content_type=_STREAM, headers=headers)
+    response = Response(_frames(subscription), content_type=_STREAM, headers=headers)
     # not in the generator's finally: a HEAD request never starts the generator
-    response.call_on_close(subscription.close)
+    response.call_on_close(lambda: None if subscription.handed_over else subscription.close())
     return response
+
+
+def _frames(subscription: Changes | Rows) -> Iterator[bytes]:
+    """The stream's bytes; where the host hands over its connection, they end once the client has caught up."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is None:
+        return subscription.frames()
+    # a client that takes nothing would hold its greenlet for ever
+    connection.settimeout(STALL)
+    plain = not isinstance(connection, ssl.SSLSocket) and request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+    if not (plain and concurrency.has_epoll()):
+        return subscription.frames()
+    hand_over, descriptor = _runtime().broadcaster.hand_over, connection.fileno()
+    return subscription.frames(follow=lambda: hand_over(descriptor, subscription))

@@ -15,20 +15,20 @@ _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", text)
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d|)", text)
     if not match or not float(match[1]):
         raise ValueError("a duration such as 500ms, 15s, 2m or 1h")
     return float(match[1]) * _UNITS[match[2]]
 
 
 def _count(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
         raise ValueError("a whole number from 1 on")
     return int(text)
 
 
 def _bytes(text: str) -> int:
-    match = re.fullmatch(r"([1-9]\d{0,11})([kmg]?)", text.lower())
+    match = re.fullmatch(r"([1-9][0-9]{0,11})([kmg]?)", text.lower())
     if not match:
         raise ValueError("a size such as 512k, 4m or 1g")
     return int(match[1]) * _BYTES[match[2]]

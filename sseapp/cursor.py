@@ -26,6 +26,7 @@ _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz-"
 _VALUE = {digit: value for value, digit in enumerate(_DIGITS)}
 _VERSION = "a"
 _EPOCH_LENGTH, _QUESTION_LENGTH, _CHECK_LENGTH = 6, 4, 2
+_LOWER_HALF, _FIRST_NORMAL = 0xFFFFFFFF, 3
 _NUMBER = r"[\w-]{1,11}"
 _SNAPSHOT = rf"{_NUMBER}(?:\.{_NUMBER})*"
 _FORM = re.compile(
@@ -53,8 +54,10 @@ class Snapshot:
         return cls(int(xmax), tuple(int(xid) for xid in xip.split(",")) if xip else ())
 
     def __str__(self) -> str:
-        xmin = self.xip[0] if self.xip else self.xmax
-        return f"{xmin}:{self.xmax}:{','.join(map(str, self.xip))}"
+        # no transaction has 0 in the lower half of its id, and pg_snapshot refuses one
+        xmax = self.xmax if self.xmax & _LOWER_HALF else self.xmax + _FIRST_NORMAL
+        xmin = self.xip[0] if self.xip else xmax
+        return f"{xmin}:{xmax}:{','.join(map(str, self.xip))}"
 
     def sees(self, xid: int) -> bool:
         """Whether the transaction had committed."""
@@ -142,7 +145,11 @@ def encode(cursor: Cursor, scope: Scope) -> str | None:
 
 
 def decode(text: str) -> tuple[Cursor, Scope]:
-    """Read what :func:`encode` wrote. Raises :exc:`MalformedCursorError` for anything else, however it was made up."""
+    """Read what :func:`encode` wrote. Raises :exc:`MalformedCursorError` for what is no cursor.
+
+    The check is short: one of some thousand made-up texts passes. It is a cursor that PostgreSQL takes, then, and
+    misleads nobody but its maker.
+    """
     form = _FORM.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if form is None or _check(text[: -_CHECK_LENGTH - 1]) != form["check"]:
         raise MalformedCursorError
@@ -162,10 +169,12 @@ def _snapshot_text(snapshot: Snapshot) -> str:
 
 def _snapshot(text: str) -> Snapshot:
     xmax, *distances = map(_number, text.split("."))
+    if xmax == 0:
+        raise MalformedCursorError
     xip, above = [], xmax
     for distance in distances:
         above -= distance
-        if distance == 0 or above < 0:
+        if distance == 0 or above <= 0 or not above & _LOWER_HALF:
             raise MalformedCursorError
         xip.append(above)
     return Snapshot(xmax, tuple(reversed(xip)))

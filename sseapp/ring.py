@@ -1,8 +1,4 @@
-"""A bounded run of ready frames; every client is a position in it.
-
-Appending and reading are each one step of a thread that no other thread sees half done (the interpreter's lock), so the
-listener appends while clients read.
-"""
+"""A bounded run of ready frames; every client is a position in it. Its channel locks it."""
 
 from __future__ import annotations
 

@@ -12,8 +12,9 @@ from json import loads
 
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _MEMBER = re.compile(rf'[ \t\n\r]*({_STRING})[ \t\n\r]*:[ \t\n\r]*({_STRING}|[^\s,{{}}\[\]"]+)?', re.DOTALL)
-_NOTHING = re.compile(r"[ \t\n\r]*}")
+_OPENING = re.compile(r"[ \t\n\r]*{[ \t\n\r]*(})?")
 _SEPARATOR = re.compile(r"[ \t\n\r]*([,}])")
+_ENDING = re.compile(r"[ \t\n\r]*\Z")
 _BRACKET_OR_STRING = re.compile(rf"[{{\[]|[}}\]]|{_STRING}", re.DOTALL)
 
 
@@ -23,10 +24,10 @@ def members(text: str) -> dict[str, str]:
     ``text`` is one JSON object as ``row_to_json`` prints it. Raises :exc:`ValueError` where it is not.
     """
     found: dict[str, str] = {}
-    at = text.find("{") + 1
-    if not at or _NOTHING.match(text, at):
-        return _empty(text)
-    separator = ","
+    opening = _OPENING.match(text)
+    if opening is None:
+        raise ValueError("not a row's JSON: no object")
+    at, separator = opening.end(), opening[1] or ","
     while separator == ",":
         member = _MEMBER.match(text, at)
         if member is None:
@@ -41,17 +42,15 @@ def members(text: str) -> dict[str, str]:
         if end is None:
             raise ValueError(f"not a row's JSON: no end of the member at {at}")
         separator, at = end.group(1), end.end()
+    if not _ENDING.match(text, at):
+        raise ValueError(f"not a row's JSON: more after its end at {at}")
     return found
-
-
-def _empty(text: str) -> dict[str, str]:
-    if "".join(text.split()) != "{}":
-        raise ValueError("not a row's JSON: no object")
-    return {}
 
 
 def _nested_end(text: str, at: int) -> int:
     """Where the array or object that begins at ``at`` ends. Brackets are counted, so no depth is too deep."""
+    if not text.startswith(("{", "["), at):
+        raise ValueError(f"not a row's JSON: no value at {at}")
     depth = 0
     for token in _BRACKET_OR_STRING.finditer(text, at):
         first = text[token.start()]

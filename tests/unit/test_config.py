@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from sseapp import concurrency
+from sseapp.config import FOREIGN, SETTINGS, Settings
+from sseapp.errors import SettingError
+
+
+def test_every_setting_is_in_the_table_and_the_table_is_all():
+    assert [field.name for field in fields(Settings)] == list(SETTINGS)
+    variables = [setting.variable for setting in SETTINGS.values()]
+    assert len(set(variables)) == len(variables)
+    assert all(setting.meaning for setting in SETTINGS.values())
+
+
+def test_without_an_environment_every_default_is_good():
+    settings = Settings.from_environ({})
+    assert settings.database_url == ""
+    assert settings.hosts == ()
+    assert settings.heartbeat == 15
+    assert settings.ring == 4 << 20
+    assert settings.retention == 3600
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://x", "database_url", "postgresql://x"),
+        ("SSEAPP_HOSTS", "Example.com, b.example,,", "hosts", ("example.com", "b.example")),
+        ("SSEAPP_TICK", "500ms", "tick", 0.5),
+        ("SSEAPP_TICK", "1.5s", "tick", 1.5),
+        ("SSEAPP_TICK", "3", "tick", 3),
+        ("SSEAPP_RETENTION", "2m", "retention", 120),
+        ("SSEAPP_RETENTION", "2h", "retention", 7200),
+        ("SSEAPP_RETENTION", " 1d ", "retention", 86400),
+        ("SSEAPP_BATCH", "1", "batch", 1),
+        ("SSEAPP_RING", "100", "ring", 100),
+        ("SSEAPP_RING", "512k", "ring", 512 << 10),
+        ("SSEAPP_RING", "2M", "ring", 2 << 20),
+        ("SSEAPP_LOG_SIZE", "3g", "log_size", 3 << 30),
+        ("SSEAPP_LOG_SIZE", "", "log_size", 1 << 30),
+    ],
+)
+def test_a_setting_is_read_from_its_variable(variable, text, name, value):
+    assert getattr(Settings.from_environ({variable: text}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("SSEAPP_TICK", "0"),
+        ("SSEAPP_TICK", "0.0s"),
+        ("SSEAPP_TICK", "-1s"),
+        ("SSEAPP_TICK", "soon"),
+        ("SSEAPP_TICK", "1w"),
+        ("SSEAPP_TICK", "inf"),
+        ("SSEAPP_TICK", "\u0661s"),
+        ("SSEAPP_TICK", "9" * 400),
+        ("SSEAPP_BATCH", "1\u0661"),
+        ("SSEAPP_BATCH", "0"),
+        ("SSEAPP_BATCH", "1.5"),
+        ("SSEAPP_BATCH", "9999999999"),
+        ("SSEAPP_RING", "4mb"),
+        ("SSEAPP_RING", "0k"),
+        ("SSEAPP_POOL", "many"),
+    ],
+)
+def test_a_bad_value_is_refused_by_the_variables_name(variable, text):
+    with pytest.raises(SettingError, match=f"^{variable}=") as raised:
+        Settings.from_environ({variable: text})
+    assert repr(text) in str(raised.value)
+    assert "it takes a" in str(raised.value), "what would do"
+
+
+def test_a_misspelt_setting_is_not_passed_over():
+    with pytest.raises(SettingError, match=r"^SSEAPP_TICKS is no setting .*SSEAPP_TICK,"):
+        Settings.from_environ({"SSEAPP_TICKS": "1s"})
+
+
+def test_other_variables_are_left_alone():
+    Settings.from_environ({"PATH": "/bin", "TICK": "x"} | dict.fromkeys(FOREIGN, "x"))
+
+
+def test_overrides_win():
+    assert Settings.from_environ({"SSEAPP_TICK": "9s"}, tick=0.1).tick == 0.1
+
+
+@pytest.mark.parametrize(
+    ("is_green", "most", "threads", "streams"),
+    [(True, 1000, 4, 1000), (False, 1000, 8, 6), (False, 3, 8, 3), (False, 1000, 2, 1), (False, 1000, 1, 1)],
+)
+def test_on_threads_two_are_kept_for_everything_else(monkeypatch, is_green, most, threads, streams):
+    monkeypatch.setattr(concurrency, "is_green", lambda: is_green)
+    assert Settings.from_environ({}, max_streams=most, threads=threads).streams == streams

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sseapp import conditions, parameters, texts, window, zones
+from sseapp import conditions, cursor, parameters, texts, window, zones
 from sseapp.conditions import Condition
 from sseapp.errors import BadParameterError
 from sseapp.filters import Filter
@@ -96,7 +96,7 @@ def parse(
         order=_order(table, single.get("order")),
         limit=parameters.count(single.get("limit", str(default_limit)), parameter="limit", most=max_limit),
         snapshot=parameters.switch(single.get("snapshot", "yes"), parameter="snapshot"),
-        after=single.get("after"),
+        after=_after(single),
         wait=parameters.seconds(single.get("wait", "20"), parameter="wait", least=0, most=LONGEST_WAIT),
         every=parameters.seconds(single.get("every", "1"), parameter="every", least=SHORTEST_EVERY, most=LONGEST_EVERY),
     )
@@ -179,6 +179,19 @@ def _moving(table: Table) -> tuple[Column, Moment]:
             parameter="last",
         )
     return column, moment
+
+
+def _after(single: dict[str, str]) -> str | None:
+    after = single.get("after")
+    if after is not None:
+        try:
+            cursor.decode(after)
+        except cursor.MalformedCursorError:
+            raise BadParameterError(
+                f"{texts.shown(after)} is no cursor of ours; take an answer's `cursor` or an event's id, or leave it.",
+                parameter="after",
+            ) from None
+    return after
 
 
 def _order(table: Table, text: str | None) -> tuple[OrderTerm, ...]:

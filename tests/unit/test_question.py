@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sseapp import question
+from sseapp.cursor import Cursor, Scope, Snapshot, encode
 from sseapp.errors import BadParameterError
 from sseapp.parameters import OrderTerm
 from sseapp.question import PARAMETERS, Question
@@ -26,6 +27,7 @@ COLUMNS = (
     Column("wall", "timestamp without time zone", "timestamp"),
     Column("day", "date", "date"),
 )
+CURSOR = encode(Cursor(Snapshot(7)), Scope.of("epoch", "question"))
 NOW = datetime(2026, 1, 1, 12, 0, 7, tzinfo=UTC)
 
 
@@ -92,7 +94,7 @@ def test_the_canonical_text_holds_filter_window_and_columns_and_the_result_order
     asked = parse(("status", "eq.a"), ("last", "1h"), ("columns", "status"), ("order", "wall.desc"), ("limit", "5"))
     assert asked.canonical == 'status=eq.a&last=3600s&columns="id","status"'
     assert asked.result == asked.canonical + '&order="wall"df,"id"al&limit=5'
-    assert parse(("wait", "1"), ("every", "2s"), ("snapshot", "no"), ("after", "x")).result == parse().result
+    assert parse(("wait", "1"), ("every", "2s"), ("snapshot", "no"), ("after", CURSOR)).result == parse().result
 
 
 def test_columns_come_in_the_tables_order_with_the_key():
@@ -120,12 +122,12 @@ def test_single_values():
     asked = parse(
         ("limit", "0"),
         ("snapshot", "No"),
-        ("after", "cursor"),
+        ("after", CURSOR),
         ("wait", "500ms"),
         ("every", "1m"),
         ("tz", "Europe/Berlin"),
     )
-    assert (asked.limit, asked.snapshot, asked.after, asked.wait, asked.every) == (0, False, "cursor", 0.5, 60.0)
+    assert (asked.limit, asked.snapshot, asked.after, asked.wait, asked.every) == (0, False, CURSOR, 0.5, 60.0)
     assert asked.tz.key == "Europe/Berlin"
     assert parse(("wait", "60s"), ("every", "0.1s"), ("snapshot", "true")).wait == 60
     assert parse(("limit", "7"), default_limit=5, max_limit=7).limit == 7

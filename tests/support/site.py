@@ -118,6 +118,10 @@ class Site:
         """Wait until only so many streams are open."""
         wait_until(lambda: self.metric("streams_open") == streams, what=f"{streams} open streams")
 
+    def shapes_told(self) -> None:
+        """Wait until subscribers have heard what was done to the tables so far: the listener looks on its tick."""
+        wait_until(lambda: self.sql("SELECT sseapp.check_shapes()") == [(0,)], what="all changes of shape to be told")
+
     def close(self) -> None:
         self._connection.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import logging
 import os
 import random
@@ -29,8 +30,8 @@ STOP_PLAN = "TERM:1.5,QUIT:0.5"
 ANSWER_SECONDS = 30.0
 CUSTOMERS, ORDERS, MOST_ORDERS = 60, 400, 1500
 PAUSE, BULK_SECONDS, RETRY_SECONDS = 0.35, 20.0, 1.0
-STEPS = {"order": 9, "advance": 10, "note": 2, "cancel": 1, "remove": 2, "move": 1}
-BULK = ("lorry", "rush", "tidy")
+STEPS = {"order": 8, "advance": 8, "note": 2, "cancel": 3, "remove": 3, "move": 1}
+BULK = ("rush", "lorry")
 
 log = logging.getLogger(__name__)
 
@@ -110,13 +111,13 @@ class Workload:
     def _names(self) -> Iterator[str]:
         """Yield the next statement's name whenever it is time for one, until the workload is stopped."""
         names, weights = list(STEPS), list(STEPS.values())
+        turns = itertools.cycle(BULK)
         bulk = time.monotonic() + BULK_SECONDS / 4
-        turn = 0
         while not self._stopped.wait(random.uniform(0, 2 * PAUSE)):  # noqa: S311
             if time.monotonic() > bulk:
                 bulk += BULK_SECONDS
-                turn += 1
-                yield BULK[turn % len(BULK)]
+                yield next(turns)
+                yield "tidy"
             yield random.choices(names, weights)[0]  # noqa: S311
 
 

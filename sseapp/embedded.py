@@ -26,7 +26,7 @@ from sseapp.hold import Hold
 
 FOLDER = Path(".sseapp")
 VERSION = 18
-USER = "sseapp"
+USER = "postgres"  # not sseapp: "$user" comes first in the search path, and the schema sseapp with it
 START_SECONDS = 30.0
 
 SETTINGS = {

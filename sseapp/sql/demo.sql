@@ -96,7 +96,7 @@ INSERT INTO orders (customer_id, item, quantity, total, note)
 SELECT id, 'tea', 2, 8.00, 'from the newsletter' FROM customers ORDER BY random() LIMIT 40;
 
 -- name: tidy
--- In bulk, and what keeps the shop the same size for days: old orders leave, and all beyond the newest so many.
+-- What keeps the shop the same size for days: old orders leave, and all beyond the newest so many.
 DELETE FROM orders
 WHERE created_at < now() - interval '48 hours'
    OR id IN (SELECT id FROM orders ORDER BY created_at DESC OFFSET %(most)s);

@@ -114,11 +114,23 @@ class SingleReal(Real):
     """``float4``: rounded to 24 bits of mantissa, as PostgreSQL does with column and literal alike."""
 
     def _rounded(self, text: str) -> float:
+        wide = float(text)
         try:
-            narrow: float = struct.unpack("<f", struct.pack("<f", float(text)))[0]
+            narrow = _single(wide)
+            mirrored = 2 * wide - narrow
+            if mirrored == narrow or _single(mirrored) != mirrored:
+                return narrow
         except OverflowError:
             return inf
-        return narrow
+        # rounded to 53 bits, the text lies halfway between two singles: only the text itself knows which is nearer
+        exact, half = Decimal(text), Decimal(wide)
+        return narrow if exact == half else max(narrow, mirrored) if exact > half else min(narrow, mirrored)
+
+
+def _single(value: float) -> float:
+    """``value`` in 24 bits of mantissa. Raises :exc:`OverflowError`."""
+    narrow: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    return narrow
 
 
 class Boolean(ValueType):

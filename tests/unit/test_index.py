@@ -207,6 +207,18 @@ def test_only_the_filters_that_a_row_may_match_are_tested(monkeypatch):
     assert len(tested) == 3
 
 
+def test_of_several_bounds_the_tightest_counts(monkeypatch):
+    tested = []
+    index: FilterIndex[int] = FilterIndex()
+    index.add(parse(("at", "gte.2"), ("at", "gt.5"), ("at", "lt.8"), ("at", "lte.9"), ("id", "gt.0")), 1)
+    accepts = Filter.accepts
+    monkeypatch.setattr(Filter, "accepts", lambda self, row: tested.append(row["at"]) or accepts(self, row))
+    found = [at for at in range(12) if index.candidates({"id": "1", "at": str(at)})]
+    assert found == [6, 7]
+    # the interval is closed, so its open ends are tested too
+    assert tested == [5, 6, 7, 8]
+
+
 def test_a_row_of_another_shape_is_told_apart():
     index: FilterIndex[str] = FilterIndex()
     index.add(parse(("id", "eq.1")), "a")

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, Protocol
 from sseapp import concurrency
 from sseapp.channel import Channel, ResetError
 from sseapp.errors import ShapeChangedError
-from sseapp.ring import OverrunError
+from sseapp.ring import FRAME_SIZE, OverrunError
 
 _log = logging.getLogger(__name__)
 _IN, _OUT, _GONE = 0x001, 0x004, 0x008 | 0x010 | 0x2000  # EPOLLERR, EPOLLHUP, EPOLLRDHUP
@@ -165,15 +165,15 @@ class Broadcaster:
 
     def _serve_one(self, client: Client) -> None:
         try:
-            data = client.subscription.take()
+            while data := client.subscription.take():
+                self._send(client, data)
+                if client.backlog or len(data) < FRAME_SIZE or client.descriptor not in self._clients:
+                    break  # it has all there is, or takes no more
         except (ResetError, ShapeChangedError) as reset:
             self._start_again(client, reset)
         except OverrunError:
             client.subscription.cut()
             self._drop(client)
-        else:
-            if data:
-                self._send(client, data)
 
     def _send(self, client: Client, data: bytes) -> None:
         if data is not self._framed[0]:

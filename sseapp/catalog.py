@@ -68,9 +68,9 @@ def _unquoted(part: str) -> str:
 
 
 def _table(rows: list[tuple[Any, ...]]) -> Table:
-    watch, oid, schema, name, key, range_, generation, only, place, *_ = rows[0]
+    watch, oid, schema, name, key, range_, generation, reason, only, place, *_ = rows[0]
     columns = tuple(Column(name, type_, base, kind, tuple(labels)) for *_, name, type_, base, kind, labels in rows)
-    return Table(watch, oid, schema, name, key and tuple(key), range_, columns, generation, only, place)
+    return Table(watch, oid, schema, name, key and tuple(key), range_, columns, generation, only, place, reason)
 
 
 def _named(name: str) -> str:

@@ -38,11 +38,6 @@ class Change:
         """The new row's columns, as raw JSON text."""
         return None if self.new is None else members(self.new)
 
-    @property
-    def size(self) -> int:
-        """About how many bytes the change holds."""
-        return len(self.old or "") + len(self.new or "") + 200
-
 
 @dataclass(frozen=True)
 class Event:
@@ -59,6 +54,11 @@ class Event:
     def body(self) -> bytes:
         """The event as event stream bytes, but for its id: encoded once for all streams that send it."""
         return sse.body(self.name, self.data)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the event holds."""
+        return len(self.row or "") + len(self.old or "") + 200
 
     @property
     def data(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,25 +47,40 @@ def position(connection: Connection) -> Position:
     return Position(epoch, upto, greatest_id, Snapshot.parse(horizon), horizon_id)
 
 
-def read(connection: Connection, cursor: Cursor, *, piece: int, sent: int) -> Batch:
-    """The next ``piece`` changes of the whole log after ``cursor``: what was committed since, or the rest of a batch.
+def read(
+    connection: Connection, cursor: Cursor, *, piece: int, sent: int, size: int = 1 << 22, without: Iterable[int] = ()
+) -> Batch:
+    """What of the whole log comes next after ``cursor``: what was committed since, or the rest of a batch.
 
-    ``sent`` is the greatest id read before.
+    It is ``piece`` changes at the most, or ``size`` bytes of them (one change at least). ``sent`` is the greatest id
+    read before. The rest of a batch is read without the watches ``without``.
     """
-    after = cursor.upto if cursor.after is None else cursor.after
-    parameters: dict[str, Any]
     if cursor.position is None:
-        parameters = {"xmax": str(after.xmax), "xip": [str(xid) for xid in after.xip], "piece": piece}
-        rows = connection.query(_named("read_first"), parameters)
+        after = cursor.upto
+        rows = connection.query(
+            _named("read_first"),
+            {"xmax": str(after.xmax), "xip": [str(xid) for xid in after.xip], "piece": piece, "bytes": size},
+        )
         snapshot, greatest = rows[0][:2]
         upto = Snapshot.parse(snapshot).cut(int(greatest))
-        changes = [_change(row[2:]) for row in rows if row[2] is not None]
+        rows = [row[2:] for row in rows if row[2] is not None]
     else:
-        upto = cursor.upto
-        parameters = {"after": str(after), "upto": str(upto), "above": cursor.position >> 1, "piece": piece}
-        changes = [_change(row) for row in connection.query(_named("read_next"), parameters)]
+        rest = _rest(cursor)
+        after, upto = Snapshot.parse(rest["after"]), cursor.upto
+        rows = connection.query(_named("read_next"), rest | {"piece": piece, "bytes": size, "without": list(without)})
+    changes = tuple(_change(row[1:]) for row in rows)
     ascending = not changes or changes[0].id > sent
-    return Batch(after, upto, tuple(changes[:piece]), complete=len(changes) <= piece, ascending=ascending)
+    return Batch(after, upto, changes, complete=not rows or rows[0][0] == len(rows), ascending=ascending)
+
+
+def count_rest(connection: Connection, cursor: Cursor) -> dict[int, int]:
+    """How many changes of each watch the rest of ``cursor``'s batch holds."""
+    return dict(connection.query(_named("rest"), _rest(cursor)))
+
+
+def _rest(cursor: Cursor) -> dict[str, Any]:
+    after = cursor.upto if cursor.after is None else cursor.after
+    return {"after": str(after), "upto": str(cursor.upto), "above": (cursor.position or 0) >> 1}
 
 
 def expiry(connection: Connection, cursor: Cursor) -> str | None:

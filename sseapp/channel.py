@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from sseapp.cursor import Snapshot
 from sseapp.errors import UnavailableError
-from sseapp.ring import Frame, Ring
+from sseapp.ring import FRAME_SIZE, Frame, Ring
 
 T = TypeVar("T")
 
@@ -24,13 +24,15 @@ class ResetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The bytes between two positions of a ring.
+    """The bytes between two positions of a ring: all there are, or about as many as one frame may hold.
 
-    ``told`` is the snapshot that the last event is of, ``upto`` that of the last batch which ends among them.
+    ``until`` was the ring's end. ``told`` is the snapshot that the last event is of, ``upto`` that of the last batch
+    which ends among them.
     """
 
     position: int
     end: int
+    until: int
     data: bytes
     told: Snapshot | None
     upto: Snapshot | None
@@ -48,7 +50,7 @@ class Channel:
         self.subscribers = 0
         self.reason: str | None = None
         self.watcher: Callable[[Channel], None] | None = None
-        self._joined = Joined(-1, 0, b"", None, None)
+        self._joined = Joined(-1, 0, 0, b"", None, None)
         self._flights: dict[Hashable, _Flight[Any]] = {}
 
     def append(self, frame: Frame) -> None:
@@ -73,13 +75,20 @@ class Channel:
     def joined(self, position: int) -> Joined:
         """What :meth:`read` gives, as bytes: joined once for all clients that are at the same position."""
         joined = self._joined
-        if joined.position != position or joined.end != self.ring.end or self.reason is not None:
-            frames, end = self.read(position)
-            told = [frame for frame in frames if frame.events]
+        is_whole = joined.end < joined.until or joined.until == self.ring.end
+        if joined.position != position or not is_whole or self.reason is not None:
+            frames, until = self.read(position)
+            first = _first(frames)
+            told = [frame for frame in first if frame.events]
             whole = [frame.upto for frame in told if frame.complete]
-            data = b"".join([frame.ready for frame in frames])
-            joined = Joined(position, end, data, told[-1].upto if told else None, whole[-1] if whole else None)
-            self._joined = joined
+            joined = self._joined = Joined(
+                position,
+                until - len(frames) + len(first),
+                until,
+                b"".join([frame.ready for frame in first]),
+                told[-1].upto if told else None,
+                whole[-1] if whole else None,
+            )
         return joined
 
     def read(self, position: int) -> tuple[list[Frame], int]:
@@ -119,6 +128,16 @@ class Channel:
             with self.changed:
                 del self._flights[key]
         return landed
+
+
+def _first(frames: list[Frame]) -> list[Frame]:
+    """As many of ``frames`` as make up the size of one."""
+    size = 0
+    for count, frame in enumerate(frames, start=1):
+        size += len(frame.ready)
+        if size >= FRAME_SIZE:
+            return frames[:count]
+    return frames
 
 
 class _Flight(Generic[T]):

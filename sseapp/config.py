@@ -60,7 +60,8 @@ SETTINGS: dict[str, Setting] = {
     "tick": Setting("SSEAPP_TICK", _seconds, "2s", "how often a silent listener looks whether all is well"),
     "heartbeat": Setting("SSEAPP_HEARTBEAT", _seconds, "15s", "how often a silent stream says that it lives"),
     "retry": Setting("SSEAPP_RETRY", _seconds, "2s", "what clients are told to wait before a reconnect"),
-    "ring": Setting("SSEAPP_RING", _bytes, "4m", "bytes of ready events a stream keeps; who is further behind is cut"),
+    "ring": Setting("SSEAPP_RING", _bytes, "16m", "bytes of ready events a stream keeps; who is further behind is cut"),
+    "rings": Setting("SSEAPP_RINGS", _bytes, "256m", "bytes that all streams of a process keep together"),
     "batch": Setting("SSEAPP_BATCH", _count, "2000", "changes read in one piece"),
     "limit": Setting("SSEAPP_LIMIT", _count, "10000", "most rows of one answer, and the default of `limit`"),
     "retention": Setting("SSEAPP_RETENTION", _seconds, "1h", "how long a change stays in the log"),
@@ -82,6 +83,7 @@ class Settings:
     heartbeat: float
     retry: float
     ring: int
+    rings: int
     batch: int
     limit: int
     retention: float

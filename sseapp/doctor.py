@@ -24,7 +24,7 @@ _TRIGGERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One step's outcome: ``well`` is false where changes do not arrive, ``None`` for a hint; ``advice``: what to do."""
+    """One step's outcome: ``well`` is false where changes do not arrive, ``None`` a hint; ``advice``: what to do."""
 
     step: str
     well: bool | None

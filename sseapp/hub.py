@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from sseapp import sse
@@ -15,7 +15,7 @@ from sseapp.errors import ShapeChangedError
 from sseapp.filters import Filter
 from sseapp.index import FilterIndex
 from sseapp.question import Question
-from sseapp.ring import Frame
+from sseapp.ring import FRAME_SIZE, Frame, frames
 from sseapp.table import Table
 
 SHAPE_CHANGED = "the table or its watch has changed"
@@ -53,11 +53,17 @@ def window(bound: str) -> bytes:
 
 
 class Hub:
-    """All streams of a process. The listener feeds it; subscribers join and leave."""
+    """All streams of a process. The listener feeds it; subscribers join and leave.
 
-    def __init__(self, load: Callable[[], dict[int, Table]], *, ring: int, clock: Callable[[], datetime]) -> None:
+    ``load`` reads the watched tables. A stream keeps ``ring`` bytes of events, all of them together ``rings``.
+    """
+
+    def __init__(
+        self, load: Callable[[], dict[int, Table]], *, ring: int, rings: int, clock: Callable[[], datetime]
+    ) -> None:
         self._load = load
         self._ring = ring
+        self._rings = rings
         self._clock = clock
         self._lock = threading.RLock()
         self._loading = threading.Lock()
@@ -99,7 +105,19 @@ class Hub:
             if not stream.subscribers and stream.reason is None:
                 self._forget(stream)
 
-    def refresh(self, reasons: Mapping[int, str] | None = None) -> dict[int, Table]:
+    @property
+    def watches(self) -> set[int]:
+        """The watches that anyone has a stream of."""
+        return {stream.table.watch for stream in self.streams}
+
+    def reset(self, watch: int, reason: str) -> None:
+        """End the streams of ``watch``: their subscribers start again with a snapshot."""
+        with self._lock:
+            for stream in self.streams:
+                if stream.table.watch == watch:
+                    self._end(stream, reason)
+
+    def refresh(self) -> dict[int, Table]:
         """Load the watched tables anew, and end the streams whose table is no longer the same.
 
         A stream that was made for the new shape stays: a change of shape is told once.
@@ -109,9 +127,11 @@ class Hub:
             with self._lock:
                 self.tables = tables
                 for stream in self.streams:
-                    watch = stream.table.watch
-                    if tables.get(watch) != stream.table:
-                        self._end(stream, (reasons or {}).get(watch, SHAPE_CHANGED))
+                    table = tables.get(stream.table.watch)
+                    if table is None:
+                        self._end(stream, "the table is no longer watched")
+                    elif table != stream.table:
+                        self._end(stream, table.reason or SHAPE_CHANGED)
             return tables
 
     def begin(self, epoch: str, position: Snapshot, reason: str) -> None:
@@ -127,12 +147,8 @@ class Hub:
         by_watch: defaultdict[int, list[Change]] = defaultdict(list)
         for change in batch.changes:
             by_watch[change.watch].append(change)
-        resets = {
-            watch: next((c.reason for c in changes if c.kind == RESET and c.reason), None)
-            for watch, changes in by_watch.items()
-        }
         if any(change.kind == RESET for change in batch.changes):
-            self.refresh({watch: reason for watch, reason in resets.items() if reason})
+            self.refresh()
         with self._lock:
             for watch, changes in by_watch.items():
                 self._tell(watch, changes, batch)
@@ -163,14 +179,13 @@ class Hub:
             told = self._told(self._indexes[watch], changes)
         except ShapeChangedError:
             # renamed or retyped a moment ago: the log will say so, but this change cannot be placed
-            for stream in self.streams:
-                if stream.table.watch == watch:
-                    self._end(stream, SHAPE_CHANGED)
+            self.reset(watch, SHAPE_CHANGED)
             return
+        limit = max(FRAME_SIZE, min(self._ring, self._rings // max(1, len(self._streams))))
         for stream, events in told.items():
-            stream.append(
-                Frame(batch.after, batch.upto, tuple(events), batch.complete, batch.ascending, scope=stream.scope)
-            )
+            stream.ring.limit = limit
+            for frame in frames(batch, events, stream.scope):
+                stream.append(frame)
 
     def _told(self, index: FilterIndex[Stream], changes: Iterable[Change]) -> dict[Stream, list[Event]]:
         """The events of each stream that a change concerns. Streams with the same lens share them."""

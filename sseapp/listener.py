@@ -25,10 +25,11 @@ class Listener:
     """Reads the log for one process, and outlives the loss of its connection.
 
     ``tick`` is how long it waits for the bell before it looks by itself, in seconds; each look is also the liveness
-    query, with the connection's deadline. ``piece`` is how many changes it reads at once.
+    query, with the connection's deadline. ``piece`` is how many changes it reads at once; a batch that holds more than
+    ``storm`` further ones of a table is told to its subscribers by a reset.
     """
 
-    def __init__(self, database: Database, hub: Hub, *, tick: float, piece: int) -> None:
+    def __init__(self, database: Database, hub: Hub, *, tick: float, piece: int, storm: int) -> None:
         self._database = database
         self._hub = hub
         self._tick = tick
@@ -36,6 +37,9 @@ class Listener:
         self._cursor: Cursor | None = None
         self._epoch: str | None = None
         self._sent = 0
+        self._storm = storm
+        self._counted: set[int] = set()
+        self._storms: set[int] | None = None  # of the batch that is being read, where its rest was counted
         self._stopping = threading.Event()
         self.error: str | None = "the listener has not connected yet"
         self.seen_at = monotonic()
@@ -106,15 +110,35 @@ class Listener:
         complete = False
         while not complete:
             cursor = self._cursor or Cursor(Snapshot(1))
-            batch = changelog.read(connection, cursor, piece=self._piece, sent=self._sent)
+            without = self._left_out(connection, cursor)
+            batch = changelog.read(connection, cursor, piece=self._piece, sent=self._sent, without=without)
             self._hub.dispatch(batch)
             complete = batch.complete
             if batch.changes:
                 self._sent = max(self._sent, *(change.id for change in batch.changes))
+            if complete:
+                self._storms = None
             position = None if complete else 2 * batch.changes[-1].id + 1
             self._cursor = Cursor(batch.upto, position, None if complete else batch.after)
             self.seen_at = monotonic()
             self._signal(batch)
+
+    def _left_out(self, connection: Connection, cursor: Cursor) -> set[int]:
+        """The watches that the rest of a large batch is read without, so that other tables need not wait for it.
+
+        These are the ones that nobody has a stream of, and those of which it holds more changes than a snapshot is
+        worth: their streams are reset. A stream made since reads a snapshot that sees the whole batch.
+        """
+        if cursor.position is None or changed.receivers:
+            return set()
+        if self._storms is None:
+            counts = changelog.count_rest(connection, cursor)
+            self._storms = {watch for watch, count in counts.items() if count > self._storm}
+            for watch in self._storms:
+                _log.info("A batch holds %d further changes of watch %d: its streams are reset.", counts[watch], watch)
+                self._hub.reset(watch, "more rows changed at once than a snapshot is worth")
+            self._counted = set(counts)
+        return self._storms | (self._counted - self._hub.watches)
 
     def _signal(self, batch: Batch) -> None:
         """Send ``changed`` for each table of the batch; a receiver that raises is logged and stops nobody else."""

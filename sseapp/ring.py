@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from sseapp import sse
-from sseapp.change import Event
+from sseapp.change import Batch, Event
 from sseapp.cursor import Ids, Scope, Snapshot
+
+FRAME_SIZE = 1 << 18
+"""Bytes of events beyond which a frame is closed and another begun."""
 
 
 class OverrunError(Exception):
@@ -46,10 +50,23 @@ class Frame:
     @cached_property
     def size(self) -> int:
         """About how many bytes the frame holds."""
-        return 2 * len(self.raw) + 3 * sum(len(e.row or "") + len(e.old or "") + 200 for e in self.events)
+        return 2 * len(self.raw) + 3 * sum(event.size for event in self.events)
 
     def _encoded(self, events: tuple[Event, ...], after: Snapshot | None) -> bytes:
         return encoded(events, self.scope.ids(self.upto, after), complete=self.complete) if self.scope else b""
+
+
+def frames(batch: Batch, events: Sequence[Event], scope: Scope) -> Iterator[Frame]:
+    """Frames for ``events`` of ``batch``, each of about :data:`FRAME_SIZE` at the most: a slow client pins one."""
+    begin, size = 0, 0
+    for end, event in enumerate(events, start=1):
+        size += event.size
+        if size >= FRAME_SIZE or end == len(events):
+            complete = batch.complete and end == len(events)
+            yield Frame(
+                batch.after, batch.upto, tuple(events[begin:end]), complete, ascending=batch.ascending, scope=scope
+            )
+            begin, size = end, 0
 
 
 def encoded(events: tuple[Event, ...], ids: Ids, *, complete: bool) -> bytes:
@@ -65,7 +82,7 @@ class Ring:
     """Frames in order, ``limit`` bytes of them; positions count up from 0 and are never used twice."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._frames: deque[Frame] = deque()
         self._size = 0
         self.start = 0
@@ -76,7 +93,7 @@ class Ring:
         self._frames.append(frame)
         self._size += frame.size
         self.end += 1
-        while self._size > self._limit and len(self._frames) > 1:
+        while self._size > self.limit and len(self._frames) > 1:
             self._size -= self._frames.popleft().size
             self.start += 1
 

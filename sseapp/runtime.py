@@ -31,8 +31,10 @@ class Runtime:
         self.settings = settings
         self.closing = threading.Event()
         self.database = Database(dsn(settings), size=settings.pool, deadline=settings.deadline)
-        self.hub = Hub(self._load, ring=settings.ring, clock=self.now)
-        self.listener = Listener(self.database, self.hub, tick=settings.tick, piece=settings.batch)
+        self.hub = Hub(self._load, ring=settings.ring, rings=settings.rings, clock=self.now)
+        self.listener = Listener(
+            self.database, self.hub, tick=settings.tick, piece=settings.batch, storm=settings.limit
+        )
         self.pruner = Pruner(self.database, retention=settings.retention, size=settings.log_size)
         self.results = Results(self)
         self.broadcaster = Broadcaster(heartbeat=settings.heartbeat, closing=self.closing.is_set)

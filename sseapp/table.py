@@ -27,7 +27,8 @@ class Table:
     """A watched table as of one generation.
 
     ``watch`` is the number of the watch, ``oid`` the relation's. ``key`` is ``None`` where only the whole row
-    identifies a row. ``generation`` counts the resets: what is of an older one no longer serves.
+    identifies a row. ``generation`` counts the resets, the last one for ``reason``: what is of an older one no longer
+    serves.
     ``only`` says that children by inheritance are left out (a plain parent), as the triggers leave them out.
     ``place`` is that of its schema in the search path, ``None`` if it is not in it.
     """
@@ -42,6 +43,7 @@ class Table:
     generation: int
     only: bool = True
     place: int | None = 0
+    reason: str | None = None
     by_name: dict[str, Column] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:

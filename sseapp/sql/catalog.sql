@@ -9,7 +9,7 @@ SELECT sseapp.check_shapes();
 -- switched on after the watch are left out.
 SELECT w.id, w.relation::oid::bigint, n.nspname, c.relname, k.key,
        (SELECT r.attname FROM sseapp.visible_column r WHERE r.watch = w.id AND r.attnum = w.range_attnum),
-       w.generation, c.relkind <> 'p',
+       w.generation, w.reason, c.relkind <> 'p',
        array_position(current_schemas(false), n.nspname),
        v.attname, format_type(v.atttypid, v.atttypmod), b.typname,
        CASE WHEN b.typcategory = 'A' THEN 'a' ELSE b.typtype::text END,

@@ -10,7 +10,8 @@ SELECT sseapp.epoch(), pg_current_snapshot()::text,
 FROM sseapp.state s;
 
 -- name: read_first
--- What the statement sees and the snapshot %(xmax)s, %(xip)s does not, in order of id; one more than %(piece)s at the most.
+-- What the statement sees and the snapshot %(xmax)s, %(xip)s does not, in order of id: %(piece)s changes or %(bytes)s bytes of it at the
+-- most, one change at least. "found" counts them, to one more than %(piece)s: there is more where it counts more than come.
 -- The sort key is an expression on purpose: by plain id the planner may walk the whole log to find the first few.
 WITH seen AS MATERIALIZED (
     SELECT pg_current_snapshot()::text AS snapshot,
@@ -18,19 +19,37 @@ WITH seen AS MATERIALIZED (
     FROM sseapp.state s)
 SELECT seen.snapshot, seen.greatest, r.*
 FROM seen LEFT JOIN LATERAL (
-    SELECT c.id, c.xid::text, c.watch, c.kind::text, c.old::text, c.new::text, to_json(c.at) #>> '{}', c.reason
-    FROM sseapp.change c
-    WHERE c.xid >= %(xmax)s::xid8 OR c.xid = ANY (%(xip)s::xid8[])
-    ORDER BY c.id + 0 LIMIT %(piece)s + 1) r ON true;
+    SELECT w.found, w.id, w.xid::text, w.watch, w.kind::text, w.old::text, w.new::text, to_json(w.at) #>> '{}', w.reason
+    FROM (SELECT p.*, count(*) OVER () AS found, sum(p.bytes) OVER (ORDER BY p.id) - p.bytes AS before
+          FROM (SELECT c.*, coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS bytes
+                FROM sseapp.change c
+                WHERE c.xid >= %(xmax)s::xid8 OR c.xid = ANY (%(xip)s::xid8[])
+                ORDER BY c.id + 0 LIMIT %(piece)s + 1) p) w
+    WHERE w.before < %(bytes)s
+    ORDER BY w.id LIMIT %(piece)s) r ON true;
 
 -- name: read_next
--- A further piece of what %(upto)s sees and %(after)s does not, above id %(above)s. By functions and not by comparing xids, so
--- that the primary key is the one index there is to walk: it finds the next ones where the last ones ended.
-SELECT c.id, c.xid::text, c.watch, c.kind::text, c.old::text, c.new::text, to_json(c.at) #>> '{}', c.reason
+-- A further piece of what %(upto)s sees and %(after)s does not, above id %(above)s, without the watches %(without)s. By functions and not
+-- by comparing xids, so that the primary key is the one index there is to walk: it finds the next where the last ones ended.
+SELECT w.found, w.id, w.xid::text, w.watch, w.kind::text, w.old::text, w.new::text, to_json(w.at) #>> '{}', w.reason
+FROM (SELECT p.*, count(*) OVER () AS found, sum(p.bytes) OVER (ORDER BY p.id) - p.bytes AS before
+      FROM (SELECT c.*, coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS bytes
+            FROM sseapp.change c
+            WHERE c.id > %(above)s AND c.watch <> ALL (%(without)s::int[])
+              AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)
+              AND pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)
+            ORDER BY c.id LIMIT %(piece)s + 1) p) w
+WHERE w.before < %(bytes)s
+ORDER BY w.id LIMIT %(piece)s;
+
+-- name: rest
+-- How many changes of each watch such further pieces would bring.
+SELECT c.watch, count(*)
 FROM sseapp.change c
-WHERE c.id > %(above)s AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)
+WHERE c.id > %(above)s
+  AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)
   AND pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)
-ORDER BY c.id LIMIT %(piece)s + 1;
+GROUP BY c.watch;
 
 -- name: resume
 -- What a subscriber of one watch has not seen, with all that tells whether its cursor still serves:

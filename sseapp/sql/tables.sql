@@ -41,7 +41,8 @@ CREATE TABLE IF NOT EXISTS sseapp.watched_table (
     since timestamptz NOT NULL DEFAULT now(),
     trigger text[] NOT NULL,  -- the function and the arguments of the row trigger
     shape jsonb,  -- as last told to subscribers
-    generation integer NOT NULL DEFAULT 0  -- counts the resets: what is of an older one no longer serves
+    generation integer NOT NULL DEFAULT 0,  -- counts the resets: what is of an older one no longer serves
+    reason text  -- of the last reset
 );
 
 -- Positions of the log by age: what a snapshot saw is as old as its mark, at least.

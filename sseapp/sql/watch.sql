@@ -208,7 +208,7 @@ CREATE OR REPLACE FUNCTION sseapp.tell_reset(watch integer, reason text) RETURNS
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    UPDATE sseapp.watched_table w SET generation = w.generation + 1 WHERE w.id = tell_reset.watch;
+    UPDATE sseapp.watched_table w SET generation = w.generation + 1, reason = tell_reset.reason WHERE w.id = tell_reset.watch;
     INSERT INTO sseapp.change (watch, kind, reason) VALUES (tell_reset.watch, 'r', reason);
     SELECT pg_notify('sseapp', '');
 $body$;

@@ -143,9 +143,8 @@ def test_members_are_read_once():
 
 
 def test_the_size_goes_with_the_rows():
-    small, large = change(INSERT, None, "{}"), change(UPDATE, "x" * 1000, "y" * 500)
+    small, large = Event("insert", 1, 1, "", "{}"), Event("update", 1, 1, "", "y" * 500, "x" * 1000)
     assert large.size - small.size == 1498
-    assert change(RESET, reason="its columns have changed").size > 0
 
 
 def test_a_batch_is_whole_unless_it_says_otherwise():

@@ -21,7 +21,7 @@ def test_without_an_environment_every_default_is_good():
     assert settings.database_url == ""
     assert settings.hosts == ()
     assert settings.heartbeat == 15
-    assert settings.ring == 4 << 20
+    assert settings.ring == 16 << 20
     assert settings.retention == 3600
 
 

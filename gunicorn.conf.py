@@ -1,14 +1,18 @@
 """Makes ``gunicorn wsgi`` right by itself; every line may be overridden on the command line."""
 
 import os
+import resource
 import signal
 from typing import Any
 
 bind = os.environ.get("SSEAPP_BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("SSEAPP_WORKERS", "1"))
 worker_class = "gevent"
+# As many descriptors as the system lets us have: a stream holds one.
+_most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 # The places for streams end below this: past it the next request would hang, /healthz included.
-worker_connections = int(os.environ.get("SSEAPP_MAX_STREAMS", "10000")) + 1000
+worker_connections = min(int(os.environ.get("SSEAPP_MAX_STREAMS") or "10000") + 1000, _most // 5)
 # A cursor of 2 KB travels in a header, or in the query beside its filters.
 limit_request_line = 8190
 limit_request_field_size = 8190

@@ -23,7 +23,6 @@ from sseapp.ring import FRAME_SIZE, OverrunError
 
 _log = logging.getLogger(__name__)
 _IN, _OUT, _GONE = 0x001, 0x004, 0x008 | 0x010 | 0x2000  # EPOLLERR, EPOLLHUP, EPOLLRDHUP
-_LAST_CHUNK = b"0\r\n\r\n"
 STALL = 30.0  # seconds that a client may take nothing of what it was sent
 
 
@@ -50,13 +49,17 @@ class HandedOverError(OSError):
 
 
 class Client:
-    """One connection: its descriptor, its subscription, and what it was sent but has not taken."""
+    """One connection: its descriptor, its subscription, and what it was sent but has not taken.
 
-    __slots__ = ("backlog", "descriptor", "moved_at", "subscription")
+    ``chunked`` says that the answer's body is sent in chunks; to HTTP/1.0 it goes as it is.
+    """
 
-    def __init__(self, descriptor: int, subscription: Follower) -> None:
+    __slots__ = ("backlog", "chunked", "descriptor", "moved_at", "subscription")
+
+    def __init__(self, descriptor: int, subscription: Follower, *, chunked: bool) -> None:
         self.descriptor = descriptor
         self.subscription = subscription
+        self.chunked = chunked
         self.backlog = memoryview(b"")
         self.moved_at = monotonic()
 
@@ -77,12 +80,12 @@ class Broadcaster:
         self._arrived: list[Client] = []
         self._framed: tuple[bytes, bytes] = (b"", b"")
 
-    def hand_over(self, descriptor: int, subscription: Follower) -> NoReturn:
+    def hand_over(self, descriptor: int, subscription: Follower, *, chunked: bool) -> NoReturn:
         """Take ``descriptor`` (a duplicate of it) and ``subscription``, which has caught up, over from their host."""
         if self._poll is None:
             self._start()
         subscription.handed_over = True
-        self._attach(Client(os.dup(descriptor), subscription))
+        self._attach(Client(os.dup(descriptor), subscription, chunked=chunked))
         raise HandedOverError
 
     def wake(self) -> None:
@@ -176,9 +179,11 @@ class Broadcaster:
             self._drop(client)
 
     def _send(self, client: Client, data: bytes) -> None:
-        if data is not self._framed[0]:
-            self._framed = (data, framed(data))  # most clients are sent the very same bytes as the one before
-        client.backlog = memoryview(self._framed[1])
+        if client.chunked:
+            if data is not self._framed[0]:
+                self._framed = (data, chunk(data))  # most clients are sent the very same bytes as the one before
+            data = self._framed[1]
+        client.backlog = memoryview(data)
         self._write(client)
 
     def _send_backlog(self, client: Client) -> None:
@@ -202,10 +207,11 @@ class Broadcaster:
             self._poll.modify(client.descriptor, _IN | _OUT | _GONE)
 
     def _send_end(self, client: Client) -> None:
-        """End the answer (RFC 9112, section 7.1: the last chunk) and the connection."""
-        if not client.backlog:
-            client.backlog = memoryview(framed(client.subscription.ending()) + _LAST_CHUNK)
-            self._write(client)
+        """Say bye, end the answer and the connection."""
+        if not client.backlog and client.descriptor in self._clients:
+            self._send(client, client.subscription.ending())
+            if client.chunked and not client.backlog:
+                self._send(client, b"")
         self._drop(client)
 
     def _beat(self) -> None:
@@ -250,8 +256,8 @@ class Broadcaster:
 
         try:
             for data in client.subscription.frames(follow=back, reset=reset):
-                write_all(client.descriptor, framed(data))
-            write_all(client.descriptor, _LAST_CHUNK)
+                write_all(client.descriptor, chunk(data) if client.chunked else data)
+            write_all(client.descriptor, chunk(b"") if client.chunked else b"")
         except HandedOverError:
             return
         except OSError:
@@ -260,8 +266,8 @@ class Broadcaster:
         client.subscription.close()
 
 
-def framed(data: bytes) -> bytes:
-    """``data`` as one chunk of a chunked body (RFC 9112, section 7.1)."""
+def chunk(data: bytes) -> bytes:
+    """``data`` as one chunk of a chunked body (RFC 9112, section 7.1); no data is the last one."""
     return b"%X\r\n%b\r\n" % (len(data), data)
 
 

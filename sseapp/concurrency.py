@@ -7,6 +7,7 @@ has monkey-patched (gunicorn's gevent worker), and which are threads where it ha
 from __future__ import annotations
 
 import _thread
+import resource
 import select
 import threading
 from collections.abc import Callable
@@ -41,6 +42,11 @@ def wait_for(descriptor: int, *, write: bool = False, timeout: float | None = No
     poller = select.poll()
     poller.register(descriptor, select.POLLOUT if write else select.POLLIN)
     return bool(poller.poll(None if timeout is None else max(0, ceil(timeout * 1000))))
+
+
+def descriptors() -> int:
+    """How many descriptors this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def has_epoll() -> bool:

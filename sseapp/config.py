@@ -102,8 +102,9 @@ class Settings:
 
     @property
     def streams(self) -> int:
-        """How many streams fit: on threads each holds one, and two are kept for everything else."""
-        return self.max_streams if concurrency.is_green() else min(self.max_streams, max(1, self.threads - 2))
+        """How many streams fit: each holds a descriptor; on threads each holds one, and two are kept for all else."""
+        fit = concurrency.descriptors() * 3 // 4 if concurrency.is_green() else self.threads - 2
+        return min(self.max_streams, max(1, fit))
 
 
 FOREIGN = {"SSEAPP_BIND", "SSEAPP_WORKERS"}

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from sseapp import concurrency, snapshot, sse
 from sseapp.backoff import Backoff
 from sseapp.channel import Channel, ResetError
-from sseapp.cursor import Cursor, Snapshot, encode
+from sseapp.cursor import Cursor, encode
 from sseapp.errors import ShapeChangedError, SseappError
 from sseapp.hub import SHAPE_CHANGED, Stream
 from sseapp.question import Question
 from sseapp.ring import Frame, OverrunError
+from sseapp.rowtext import members
+from sseapp.snapshot import Rows
 from sseapp.table import Table
+from sseapp.values import column_type
 
 if TYPE_CHECKING:  # it holds the results
     from sseapp.runtime import Runtime
@@ -65,16 +69,28 @@ class Result(Channel):
             again = monotonic() + self.question.every
             event = sse.event("rows", snapshot.data(self.table, rows), id=encode(Cursor(rows.upto), stream.scope))
             self.append(Frame(rows.upto, rows.upto, raw=event))
-            self._await_change(stream, position, rows.upto)
+            self._await_change(stream, position, rows)
             self._sleep(again - monotonic())
 
-    def _await_change(self, stream: Stream, position: int, seen: Snapshot) -> None:
-        """Return once a row of the result has changed since ``seen``, or may have left a window that moved."""
+    def _await_change(self, stream: Stream, position: int, rows: Rows) -> None:
+        """Return once a row of the result has changed since it was read, or has left a window that moved."""
+        seen, oldest = rows.upto, None
         while not self._is_idle():
             frames, position = stream.read(position)
-            if any(frame.raw or any(not seen.sees(event.xid) for event in frame.events) for frame in frames):
+            if any(not seen.sees(event.xid) for frame in frames for event in frame.events):
                 return
+            if any(frame.raw for frame in frames) and rows.rows:
+                oldest = oldest or self._oldest(rows)
+                filter_ = stream.filter
+                if not set(filter_.columns) <= oldest.keys() or not filter_.matches(oldest):
+                    return
             stream.wait(position, 1.0, self._is_idle)
+
+    def _oldest(self, rows: Rows) -> Mapping[str, str]:
+        """The row that leaves a moving window first, of rows that show the range column; else any row."""
+        name = self.table.range or ""
+        value = column_type(self.table.by_name[name]).value
+        return min(map(members, rows.rows), key=lambda row: value(row[name]) if name in row else 0)
 
     def _sleep(self, seconds: float) -> None:
         with self.changed:

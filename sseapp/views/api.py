@@ -114,8 +114,9 @@ def _frames(subscription: Changes | Rows) -> Iterator[bytes]:
         return subscription.frames()
     # a client that takes nothing would hold its greenlet for ever
     connection.settimeout(STALL)
-    plain = not isinstance(connection, ssl.SSLSocket) and request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+    protocol = request.environ["SERVER_PROTOCOL"]
+    plain = not isinstance(connection, ssl.SSLSocket) and protocol in {"HTTP/1.0", "HTTP/1.1"}
     if not (plain and concurrency.has_epoll()):
         return subscription.frames()
     hand_over, descriptor = _runtime().broadcaster.hand_over, connection.fileno()
-    return subscription.frames(follow=lambda: hand_over(descriptor, subscription))
+    return subscription.frames(follow=lambda: hand_over(descriptor, subscription, chunked=protocol == "HTTP/1.1"))

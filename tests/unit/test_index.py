@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,7 +100,7 @@ class IndexMachine(RuleBasedStateMachine):
         assert bool(self.index._root) == bool(self.items)
 
 
-IndexMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+IndexMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
 TestIndex = IndexMachine.TestCase
 
 BOUND = st.none() | SMALL
@@ -201,10 +203,33 @@ def test_only_the_filters_that_a_row_may_match_are_tested(monkeypatch):
         index.add(parse(("s", "eq.a"), ("start", str(number)), ("end", str(number))), number)
         index.add(parse(("s", "eq.b"), ("id", f"eq.{number}")), number)
         index.add(parse(("start", str(number)), ("s", "neq.a")), number)
+        index.add(parse(("f", "is.null"), ("id", f"gt.{number}"), ("id", f"lt.{number}")), number)
+        index.add(parse(("f", "is.not_null"), ("id", f"in.({number},{number + 500},{number + 600})")), number)
+        index.add(parse(("s", "is.null"), ("id", "neq.3"), ("f", "neq.1"), ("at", f"neq.{number}")), number)
     accepts = Filter.accepts
     monkeypatch.setattr(Filter, "accepts", lambda self, row: tested.append(self.canonical) or accepts(self, row))
     assert index.candidates({"id": "7", "at": "1", "s": '"b"', "f": "null"}) == [7, 0, 1]
-    assert len(tested) == 3
+    # the two that begin before the row, its equality, the list with its id, and the interval that ends there
+    assert len(tested) == 5
+
+
+def test_filters_come_and_go_by_the_hundred():
+    chance = random.Random(3)
+    index: FilterIndex[int] = FilterIndex()
+    asked = [
+        [("at", f"gte.{low}"), ("at", f"lt.{low + chance.randrange(30)}"), ("s", f"eq.{chance.choice('abc')}")]
+        for low in chance.choices(range(200), k=400)
+    ]
+    kept = {number: parse(*chance.sample(one, 3 - number % 3)) for number, one in enumerate(asked)}
+    for number, filter_ in kept.items():
+        index.add(filter_, number)
+    row = {"id": "1", "f": "null"}
+    while kept:
+        number = chance.choice(list(kept))
+        index.remove(kept.pop(number), number)
+        row |= {"at": str(chance.randrange(230)), "s": f'"{chance.choice("abc")}"'}
+        assert sorted(index.candidates(row)) == [n for n, filter_ in sorted(kept.items()) if filter_.matches(row)]
+    assert not index._root
 
 
 def test_of_several_bounds_the_tightest_counts(monkeypatch):

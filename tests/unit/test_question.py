@@ -258,7 +258,7 @@ def _made_up(chance: random.Random) -> list[tuple[str, str]]:
 
 def test_whatever_is_asked_is_a_question_or_a_bad_parameter():
     chance, asked = random.Random(2), 0
-    for _ in range(20_000):
+    for _ in range(8000):
         arguments, of = _made_up(chance), table(chance.choice([None, *(column.name for column in COLUMNS)]))
         try:
             found = question.parse(of, arguments)
@@ -270,4 +270,4 @@ def test_whatever_is_asked_is_a_question_or_a_bad_parameter():
         filter_, bound = found.resolved(NOW)
         assert (bound is None) == (found.last is None), arguments
         asked += len(filter_.conditions) > 0
-    assert asked > 100
+    assert asked > 50

@@ -7,7 +7,10 @@ SELECT sseapp.check_shapes();
 -- To be read after check_shapes, which counts the generation up where the catalog differs from what it was.
 -- A row for each visible column of each watched table, in the table's order. Tables whose row-level security was
 -- switched on after the watch are left out.
-SELECT w.id, w.relation::oid::bigint, n.nspname, c.relname, k.key,
+SELECT w.id, w.relation::oid::bigint, n.nspname, c.relname,
+       (SELECT array_agg(a.attname::text ORDER BY k.place)
+        FROM jsonb_array_elements_text(nullif(s.shape -> 'key', 'null')) WITH ORDINALITY k(number, place)
+        JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum = k.number::smallint),
        (SELECT r.attname FROM sseapp.visible_column r WHERE r.watch = w.id AND r.attnum = w.range_attnum),
        w.generation, w.reason, c.relkind <> 'p',
        array_position(current_schemas(false), n.nspname),
@@ -15,11 +18,9 @@ SELECT w.id, w.relation::oid::bigint, n.nspname, c.relname, k.key,
        CASE WHEN b.typcategory = 'A' THEN 'a' ELSE b.typtype::text END,
        ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder)
 FROM sseapp.watched_table w
+JOIN sseapp.shapes() s ON s.watch = w.id
 JOIN pg_class c ON c.oid = w.relation
 JOIN pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL (
-    SELECT array_agg(a.attname::text ORDER BY p.place) FROM unnest(sseapp.key(w.id)) WITH ORDINALITY p(attnum, place)
-    JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum = p.attnum) k(key)
 JOIN sseapp.visible_column v ON v.watch = w.id
 JOIN pg_type b ON b.oid = sseapp.base_type(v.atttypid)
 WHERE w.see_all OR NOT c.relrowsecurity

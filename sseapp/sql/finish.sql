@@ -10,7 +10,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    names jsonb := (SELECT jsonb_object_agg(n ->> 0, n ->> 1) FROM jsonb_array_elements(restored.shape -> 'numbers') n);
+    names jsonb := restored.shape -> 'names';
     hide name[] := ARRAY(
         SELECT names ->> n::text FROM unnest(restored.hidden) n
         UNION SELECT a.attname FROM pg_attribute a WHERE a.attrelid = restored.relation AND a.attname = ANY (restored.hidden_names));

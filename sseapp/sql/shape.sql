@@ -1,5 +1,6 @@
--- What a watched table looks like: its visible columns, key, partitions. What triggers cannot see is found by comparing.
+-- What a watched table looks like. What triggers cannot see is found by comparing that with what subscribers were told last.
 
+-- The columns that subscribers may see. Triggers do not see the value of a virtual generated column.
 CREATE OR REPLACE VIEW sseapp.visible_column AS
     SELECT w.id AS watch, a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull
     FROM sseapp.watched_table w JOIN pg_attribute a ON a.attrelid = w.relation
@@ -23,159 +24,92 @@ BEGIN
 END
 $body$;
 
--- The partitions of a partitioned table, at every level. pg_partition_tree() would lock them all.
-CREATE OR REPLACE FUNCTION sseapp.partitions(root oid) RETURNS TABLE (relation oid, detaching boolean)
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $body$
-    WITH RECURSIVE tree AS (
-        SELECT c.oid AS relation, false AS detaching FROM pg_class c WHERE c.oid = root AND c.relkind = 'p'
-        UNION ALL
-        SELECT i.inhrelid, t.detaching OR i.inhdetachpending FROM tree t JOIN pg_inherits i ON i.inhparent = t.relation)
-    SELECT * FROM tree WHERE tree.relation <> root
-$body$;
-
--- Where the partitions' rows are stored, by partition; null for a plain table, whose TRUNCATE a trigger sees.
-CREATE OR REPLACE FUNCTION sseapp.storage(root oid) RETURNS jsonb
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $body$
-    SELECT jsonb_object_agg(p.relation, c.relfilenode::text || CASE WHEN p.detaching THEN ' detaching' ELSE '' END)
-    FROM sseapp.partitions(root) p JOIN pg_class c ON c.oid = p.relation
-$body$;
-
-CREATE OR REPLACE FUNCTION sseapp.primary_key(root oid) RETURNS smallint[]
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $body$
-    SELECT i.indkey::smallint[] FROM pg_index i WHERE i.indrelid = root AND i.indisprimary
-$body$;
-
--- The columns that tell the rows apart, in the index's order: the primary key, or a unique index over columns that are never
--- null. Null if there is none, or none whose columns are all visible, or only one that may be violated until the commit.
-CREATE OR REPLACE FUNCTION sseapp.key(watch integer) RETURNS smallint[]
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $body$
-    SELECT k.columns
-    FROM sseapp.watched_table w JOIN pg_index i ON i.indrelid = w.relation JOIN pg_class c ON c.oid = i.indexrelid,
-         LATERAL (SELECT (i.indkey::smallint[])[0:i.indnkeyatts - 1]) k(columns)
-    WHERE w.id = watch AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
-      AND i.indnkeyatts = (SELECT count(*) FROM sseapp.visible_column v
-                           WHERE v.watch = w.id AND v.attnotnull AND v.attnum = ANY (k.columns))
-      AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = w.relation AND n.contype = 'n' AND NOT n.convalidated
-                      AND n.conkey[1] = ANY (k.columns))
-    ORDER BY i.indisprimary DESC, i.indisreplident DESC, i.indnkeyatts, c.relname LIMIT 1
-$body$;
-
--- The state of our triggers on the table and on its partitions, by table; its first letter is pg_trigger.tgenabled, '-' if missing.
-CREATE OR REPLACE FUNCTION sseapp.triggers(watch integer) RETURNS jsonb
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $body$
-    SELECT jsonb_object_agg(e.relation || e.suffix, coalesce(t.tgenabled::text || t.xmin::text, '-'))
-    FROM sseapp.watched_table w,
-         LATERAL (SELECT w.relation::oid, '' UNION ALL SELECT w.relation, '_truncate'
-                  UNION ALL SELECT p.relation, '' FROM sseapp.partitions(w.relation) p) e(relation, suffix)
-         LEFT JOIN pg_trigger t ON t.tgrelid = e.relation AND t.tgname = format('!sseapp_%s%s', watch, e.suffix)
-    WHERE w.id = watch
-$body$;
-
--- What a type's name does not tell: an enum's labels, a composite's columns; null for others.
+-- What a type's name does not tell: an enum's labels, a composite's columns, also below a domain or an array; else null.
 CREATE OR REPLACE FUNCTION sseapp.type_detail(type oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    inner_type pg_type;
+    found_type pg_type;
 BEGIN
-    LOOP
-        SELECT t.* INTO inner_type FROM pg_type t WHERE t.oid = type;
-        type := CASE WHEN inner_type.typtype = 'd' THEN inner_type.typbasetype
-                     WHEN inner_type.typcategory = 'A' THEN inner_type.typelem END;
-        EXIT WHEN coalesce(type, 0) = 0;
+    WHILE coalesce(type, 0) <> 0 LOOP
+        SELECT t.* INTO found_type FROM pg_type t WHERE t.oid = type;
+        type := CASE WHEN found_type.typtype = 'd' THEN found_type.typbasetype
+                     WHEN found_type.typcategory = 'A' THEN found_type.typelem END;
     END LOOP;
-    RETURN CASE inner_type.typtype
-        WHEN 'e' THEN (SELECT jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = inner_type.oid)
-        WHEN 'c' THEN (SELECT jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
-                       FROM pg_attribute a WHERE a.attrelid = inner_type.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
+    RETURN CASE found_type.typtype
+        WHEN 'e' THEN (SELECT jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = found_type.oid)
+        WHEN 'c' THEN (SELECT jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)) FROM pg_attribute a
+                       WHERE a.attrelid = found_type.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
     END;
 END
 $body$;
 
--- All of it; null when the table is gone.
-CREATE OR REPLACE FUNCTION sseapp.shape(watch integer) RETURNS jsonb
-LANGUAGE sql STABLE
+-- The partitions of a table, at every level; null for a table that is not partitioned. For each: where it is stored, the state
+-- of the row trigger (pg_trigger.tgenabled, when it was set), for an unlogged one the mark of its last crash.
+-- pg_partition_tree() would lock them all.
+CREATE OR REPLACE FUNCTION sseapp.partitions(root oid, watch integer) RETURNS jsonb
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT jsonb_build_object(
-        'name', jsonb_build_array(n.nspname, c.relname),
-        'columns', (SELECT jsonb_agg(jsonb_build_array(v.attnum, v.attname, format_type(v.atttypid, v.atttypmod),
-                                                       CASE WHEN v.atttypid >= 16384 THEN sseapp.type_detail(v.atttypid) END) ORDER BY v.attnum)
-                    FROM sseapp.visible_column v WHERE v.watch = w.id),
-        'numbers', (SELECT jsonb_agg(jsonb_build_array(a.attnum, a.attname) ORDER BY a.attnum) FROM pg_attribute a
-                   WHERE a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped),
-        'key', sseapp.key(w.id),
-        'range', (SELECT v.attnum FROM sseapp.visible_column v WHERE v.watch = w.id AND v.attnum = w.range_attnum),
-        'storage', sseapp.storage(w.relation),
-        'triggers', sseapp.triggers(w.id),
-        'security', c.relrowsecurity,
-        'persistence', c.relpersistence,
-        'mark', (SELECT m.mark FROM sseapp.crash_mark m WHERE c.relpersistence = 'u'))
-    FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE w.id = watch
-$body$;
-
--- Compares each watched table with what subscribers were told last, tells them of a difference once, whoever calls first.
--- Returns how many tables differed.
-CREATE OR REPLACE FUNCTION sseapp.check_shapes() RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $body$
-DECLARE
-    watched sseapp.watched_table;
-    current_shape jsonb;
-    reason text;
-    found_differences integer := 0;
 BEGIN
-    INSERT INTO sseapp.crash_mark SELECT gen_random_uuid() WHERE NOT EXISTS (SELECT FROM sseapp.crash_mark);
-    FOR watched IN SELECT w.* FROM sseapp.watched_table w WHERE w.shape IS DISTINCT FROM sseapp.shape(w.id) LOOP
-        -- another listener that is at it, or a watch under way, will tell
-        SELECT w.* INTO watched FROM sseapp.watched_table w WHERE w.id = watched.id FOR UPDATE SKIP LOCKED;
-        CONTINUE WHEN NOT FOUND;
-        current_shape := sseapp.shape(watched.id);
-        CONTINUE WHEN watched.shape IS NOT DISTINCT FROM current_shape;
-        reason := sseapp.difference(watched.id, watched.shape, current_shape);
-        IF current_shape IS NULL THEN
-            DELETE FROM sseapp.watched_table w WHERE w.id = watched.id;
-        ELSE
-            UPDATE sseapp.watched_table w SET shape = current_shape WHERE w.id = watched.id;
-        END IF;
-        IF reason IS NOT NULL THEN
-            PERFORM sseapp.tell_reset(watched.id, reason);
-            found_differences := found_differences + 1;
-        END IF;
-    END LOOP;
-    RETURN found_differences;
+    RETURN (
+        WITH RECURSIVE tree AS (
+            SELECT root AS relation, false AS detaching
+            UNION ALL
+            SELECT i.inhrelid, t.detaching OR i.inhdetachpending FROM tree t JOIN pg_inherits i ON i.inhparent = t.relation)
+        SELECT coalesce(jsonb_object_agg(c.oid, jsonb_build_array(
+            c.relfilenode, t.detaching, r.tgenabled::text || ' ' || r.xmin,
+            CASE c.relpersistence WHEN 'u' THEN (SELECT m.mark FROM sseapp.crash_mark m) END)), '{}')
+        FROM tree t JOIN pg_class c ON c.oid = t.relation
+        LEFT JOIN pg_trigger r ON r.tgrelid = c.oid AND r.tgname = '!sseapp_' || watch
+        WHERE c.oid <> root);
 END
 $body$;
 
--- What differs, for people; null where it is nothing to subscribers.
-CREATE OR REPLACE FUNCTION sseapp.difference(watch integer, before jsonb, now jsonb) RETURNS text
-LANGUAGE sql STABLE
+-- The shape of each watched table that is there (or of one).
+CREATE OR REPLACE FUNCTION sseapp.shapes(one integer DEFAULT NULL) RETURNS TABLE (watch integer, shape jsonb)
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT CASE
-        WHEN now IS NULL THEN 'the table was dropped'
-        ELSE (SELECT string_agg(d.text, '; ' ORDER BY d.place) FROM (VALUES
-            (1, CASE WHEN before -> 'name' <> now -> 'name' THEN 'the table was renamed' END),
-            (2, CASE WHEN before -> 'columns' <> now -> 'columns' THEN 'its columns have changed' END),
-            (3, CASE WHEN before -> 'key' <> now -> 'key' OR before -> 'range' <> now -> 'range' THEN 'its key has changed' END),
-            (4, CASE WHEN before -> 'storage' <> now -> 'storage' THEN 'its partitions have changed' END),
-            (5, CASE WHEN before -> 'triggers' <> now -> 'triggers' THEN 'its triggers were altered' END),
-            (6, CASE WHEN before -> 'security' <> now -> 'security' THEN 'its row-level security has changed' END),
-            (7, CASE WHEN before -> 'persistence' <> now -> 'persistence' OR before -> 'mark' <> now -> 'mark'
-                THEN 'its storage was changed, or emptied by a crash' END)
-        ) d(place, text))
-    END
+BEGIN
+    RETURN QUERY SELECT w.id, jsonb_build_object(
+        'name', jsonb_build_array(n.nspname, c.relname),
+        'columns', (SELECT jsonb_object_agg(v.attnum, jsonb_build_array(
+                        v.attname, format_type(v.atttypid, v.atttypmod),
+                        CASE WHEN v.atttypid >= 16384 THEN sseapp.type_detail(v.atttypid) END))
+                    FROM sseapp.visible_column v WHERE v.watch = w.id),
+        'names', (SELECT jsonb_object_agg(a.attnum, a.attname) FROM pg_attribute a
+                  WHERE a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped),
+        'range', (SELECT v.attnum FROM sseapp.visible_column v WHERE v.watch = w.id AND v.attnum = w.range_attnum),
+        'key', (SELECT k.columns FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid,
+                     LATERAL (SELECT (i.indkey::smallint[])[0:i.indnkeyatts - 1]) k(columns)
+                WHERE i.indrelid = w.relation AND sseapp.is_key(i, k.columns, w.id)
+                ORDER BY i.indisprimary DESC, i.indisreplident DESC, i.indnkeyatts, x.relname LIMIT 1),
+        'partitions', CASE c.relkind WHEN 'p' THEN sseapp.partitions(c.oid, w.id) END,
+        'triggers', (SELECT jsonb_object_agg(r.tgname, r.tgenabled::text || ' ' || r.xmin) FROM pg_trigger r
+                     WHERE r.tgrelid = c.oid AND r.tgname IN ('!sseapp_' || w.id, '!sseapp_' || w.id || '_truncate')),
+        'security', c.relrowsecurity,
+        'persistence', c.relpersistence,
+        'crash', CASE c.relpersistence WHEN 'u' THEN (SELECT m.mark FROM sseapp.crash_mark m) END)
+    FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE one IS NULL OR w.id = one;
+END
+$body$;
+
+-- Whether the index always tells rows apart, by columns that subscribers see: unique, over all rows and columns that are never
+-- null, and not only at the commit.
+CREATE OR REPLACE FUNCTION sseapp.is_key(index pg_index, columns smallint[], watch integer) RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN index.indisunique AND index.indisvalid AND index.indimmediate
+       AND index.indpred IS NULL AND index.indexprs IS NULL
+       AND (SELECT count(*) FROM sseapp.visible_column v
+            WHERE v.watch = is_key.watch AND v.attnotnull AND v.attnum = ANY (columns)) = cardinality(columns)
+       -- from PostgreSQL 18 on NOT NULL may be promised for new rows only
+       AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = index.indrelid AND n.contype = 'n'
+                       AND NOT n.convalidated AND n.conkey[1] = ANY (columns));
+END
 $body$;

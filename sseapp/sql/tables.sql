@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS sseapp.mark (
 );
 
 -- Empty after a crash, as every unlogged table is: then watched ones of that kind are empty too.
-CREATE UNLOGGED TABLE IF NOT EXISTS sseapp.crash_mark (mark uuid PRIMARY KEY);
+CREATE UNLOGGED TABLE IF NOT EXISTS sseapp.crash_mark (mark uuid NOT NULL, one boolean PRIMARY KEY DEFAULT true CHECK (one));
 
 CREATE TABLE IF NOT EXISTS sseapp.state (
     version integer NOT NULL,

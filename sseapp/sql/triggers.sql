@@ -1,10 +1,66 @@
--- What runs inside the application's transactions. Nothing here may fail for what the application does to its tables:
--- no column is named, so that columns can come, go and change.
+-- What runs inside the application's transactions. Nothing here may fail for what the application does to its tables: no
+-- column is named, so that columns can come, go and change.
 --
--- Arguments: 0 the watch; 1 the watched table's oid; and where columns are left out, 2 'hide' or 'show', 3 their numbers,
--- 4 their names at the time of the watch, 5 the binding.
+-- The triggers' arguments: 0 the watch; 1 the watched table's oid; and where columns are left out, 2 'hide' or 'show',
+-- 3 their numbers, 4 their names at the time of the watch, 5 the binding.
 
--- The settings that a row's text depends on are pinned: the writer's session must not leak into it.
+-- Whether a trigger that fires for one table belongs to the watch of another, because it is a partition of it. Else it came
+-- out of a dump, where the oid was another's.
+CREATE OR REPLACE FUNCTION sseapp.is_partition(fired oid, watched oid) RETURNS boolean
+LANGUAGE plpgsql STABLE
+AS $body$
+BEGIN
+    -- mostly it is the topmost, and an expression without a query takes a tenth of the time
+    IF pg_catalog.pg_partition_root(fired) = watched THEN
+        RETURN true;
+    END IF;
+    RETURN watched IN (SELECT pg_catalog.pg_partition_ancestors(fired));
+END
+$body$;
+
+-- A statement that changes several rows fires their triggers when it has changed them all. Where one of the application's
+-- triggers changes a further row of the same statement, that change is logged before the row's own: [2: b -> c] before
+-- [2: a -> b]. This puts the first into the second, [2: a -> c], and says whether it did.
+CREATE OR REPLACE FUNCTION sseapp.is_merged(watch integer, before json, after json) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+#variable_conflict use_column
+DECLARE
+    nested bigint := nullif(current_setting('sseapp.nested', true), '');
+    later sseapp.change;
+BEGIN
+    IF nested IS NULL THEN
+        RETURN false;
+    END IF;
+    SELECT c.* INTO later FROM sseapp.change c
+    WHERE c.id > nested AND c.xid = pg_current_xact_id() AND c.watch = is_merged.watch AND c.old::text = after::text
+    ORDER BY c.id DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN false;
+    ELSIF before::text IS NOT DISTINCT FROM later.new::text THEN
+        DELETE FROM sseapp.change c WHERE c.id = later.id;
+    ELSE
+        UPDATE sseapp.change c SET old = before, kind = CASE WHEN before IS NULL THEN 'i' ELSE later.kind END
+        WHERE c.id = later.id;
+    END IF;
+    RETURN true;
+END
+$body$;
+
+-- Notes, until the transaction ends, above which id there are changes that triggers have caused.
+CREATE OR REPLACE FUNCTION sseapp.note_nested() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF coalesce(current_setting('sseapp.nested', true), '') = '' THEN
+        PERFORM set_config('sseapp.nested', s.last_value::text, true) FROM sseapp.change_id_seq s;
+    END IF;
+END
+$body$;
+
+-- Logs a row as it is. The settings that its text depends on are pinned: the writer's session must not leak into it.
 CREATE OR REPLACE FUNCTION sseapp.log_row() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -16,82 +72,127 @@ SET extra_float_digits = 1
 SET lc_monetary = 'C'
 AS $body$
 DECLARE
-    old_text json;
-    new_text json;
+    before json;
+    after json;
 BEGIN
-    IF NOT sseapp.is_bound(TG_RELID, TG_ARGV[1]::oid) THEN
+    IF TG_RELID <> TG_ARGV[1]::oid AND NOT sseapp.is_partition(TG_RELID, TG_ARGV[1]::oid) THEN
         RETURN NULL;
+    ELSIF pg_trigger_depth() > 1 THEN
+        PERFORM sseapp.note_nested();
     END IF;
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO sseapp.change (watch, kind, new) VALUES (TG_ARGV[0]::int, 'i', row_to_json(NEW));
-    ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO sseapp.change (watch, kind, old) VALUES (TG_ARGV[0]::int, 'd', row_to_json(OLD));
+    IF TG_OP = 'DELETE' THEN
+        before := row_to_json(OLD);
     ELSE
-        IF NOT (OLD *<> NEW) THEN
+        -- the images first, which costs less; json has no equality
+        IF TG_OP = 'UPDATE' THEN
+            IF NOT OLD *<> NEW THEN
+                RETURN NULL;
+            END IF;
+            before := row_to_json(OLD);
+        END IF;
+        after := row_to_json(NEW);
+        IF before::text = after::text OR NEW.xmax <> 0 AND sseapp.is_merged(TG_ARGV[0]::integer, before, after) THEN
             RETURN NULL;
         END IF;
-        old_text := row_to_json(OLD);
-        new_text := row_to_json(NEW);
-        IF old_text::text = new_text::text THEN
-            RETURN NULL;
-        END IF;
-        INSERT INTO sseapp.change (watch, kind, old, new) VALUES (TG_ARGV[0]::int, 'u', old_text, new_text);
     END IF;
+    INSERT INTO sseapp.change (watch, kind, old, new) VALUES (TG_ARGV[0]::integer, lower(TG_OP)::"char", before, after);
     PERFORM pg_notify('sseapp', '');
     RETURN NULL;
 END
 $body$;
 
--- Whether a trigger that fires for table "fired" belongs to the watch of table "watched": that is the table itself, or
--- one it is a partition of. A trigger that came out of a dump names a table of another database.
-CREATE OR REPLACE FUNCTION sseapp.is_bound(fired oid, watched oid) RETURNS boolean
-LANGUAGE sql STABLE
-AS $body$
-    SELECT fired = watched OR watched IN (SELECT pg_catalog.pg_partition_ancestors(fired))
-$body$;
-
--- The members of a row's text that are named ("shown"), or those that are not, in their order, each as it is written.
-CREATE OR REPLACE FUNCTION sseapp.members(row_text json, names text[], shown boolean) RETURNS json
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
+-- What columns are called now. From the catalog's cache, not by a query: a REPEATABLE READ transaction that is older
+-- than a RENAME would be told the old name, and a hidden column would be seen under its new one.
+CREATE OR REPLACE FUNCTION sseapp.current_names(relation oid, numbers smallint[]) RETURNS text[]
+LANGUAGE plpgsql VOLATILE
 AS $body$
 DECLARE
-    coded boolean := strpos(row_text::text, '\u') > 0;
-    result text;
+    number smallint;
+    names text[] = '{}';
 BEGIN
-    -- json_each() decodes every string, and \u0000 has no decoded form
-    IF coded THEN
-        row_text := replace(replace(replace(replace(row_text::text, '\\', E'\x01'), '\u', E'\x02'), E'\x01', '\\a'), E'\x02', '\\b');
-        names := ARRAY(SELECT replace(replace(replace(replace(to_json(n.name)::text, '\\', E'\x01'), '\u', E'\x02'), E'\x01', '\\a'), E'\x02', '\\b')::json #>> '{}' FROM unnest(names) n(name));
-    END IF;
-    SELECT '{' || coalesce(string_agg(to_json(m.key)::text || ':' || m.value::text, ',' ORDER BY m.place), '') || '}'
-    INTO result
-    FROM json_each(row_text) WITH ORDINALITY AS m(key, value, place)
-    WHERE (m.key = ANY (names)) = shown;
-    IF coded THEN
-        result := replace(replace(result, '\\b', '\u'), '\\a', '\\');
-    END IF;
+    FOREACH number IN ARRAY numbers LOOP
+        names := names || (pg_catalog.pg_identify_object_as_address('pg_catalog.pg_class'::regclass, relation, number)).object_names[3];
+    END LOOP;
+    RETURN names;
+END
+$body$;
+
+-- The text with every \u and \\ written so that nothing is left for a parser to decode, and back. Inside JSON, backslashes
+-- pair from the left, as replace() takes them; a control character is never there to be mistaken.
+CREATE OR REPLACE FUNCTION sseapp.masked(json_text text) RETURNS text
+LANGUAGE sql IMMUTABLE
+AS $body$
+    SELECT replace(replace(replace(replace(json_text, '\\', E'\x01'), '\u', E'\x02'), E'\x01', '\\a'), E'\x02', '\\b')
+$body$;
+CREATE OR REPLACE FUNCTION sseapp.unmasked(json_text text) RETURNS text
+LANGUAGE sql IMMUTABLE
+AS $body$
+    SELECT replace(replace(json_text, '\\b', '\u'), '\\a', '\\')
+$body$;
+
+-- Of a row's text the members with these names, in the names' order.
+CREATE OR REPLACE FUNCTION sseapp.members_shown(row_text text, names text[]) RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+AS $body$
+DECLARE
+    members json := row_text;
+    name text;
+    result text := '';
+BEGIN
+    FOREACH name IN ARRAY names LOOP
+        result := result || coalesce(',' || to_json(name)::text || ':' || (members -> name)::text, '');
+    END LOOP;
+    RETURN '{' || substr(result, 2) || '}';
+END
+$body$;
+
+-- Of a row's text the members without these names. A member is cut out where its text is in the row's just once; where a
+-- nested one looks the same, the row is put together anew, which takes five times as long.
+CREATE OR REPLACE FUNCTION sseapp.members_not_hidden(row_text text, names text[]) RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+AS $body$
+DECLARE
+    result text := row_text;
+    rest text;
+    name text;
+    member text;
+BEGIN
+    FOREACH name IN ARRAY names LOOP
+        member := to_json(name)::text || ':' || (result::json -> name)::text;
+        CONTINUE WHEN member IS NULL;
+        IF starts_with(result, '{' || member || ',') THEN
+            result := '{' || substr(result, length(member) + 3);
+            CONTINUE;
+        END IF;
+        rest := replace(result, ',' || member, '');
+        IF octet_length(result) - octet_length(rest) <> octet_length(member) + 1 THEN
+            RETURN (SELECT '{' || coalesce(string_agg(to_json(m.key)::text || ':' || m.value::text, ',' ORDER BY m.place), '') || '}'
+                    FROM json_each(row_text::json) WITH ORDINALITY m(key, value, place) WHERE m.key <> ALL (array_remove(names, NULL)));
+        END IF;
+        result := rest;
+    END LOOP;
     RETURN result;
 END
 $body$;
 
--- What the columns are called now. From the catalog's cache, not by a query: a REPEATABLE READ transaction that is older
--- than a RENAME would be told the old name, and a hidden column would be seen under its new one.
-CREATE OR REPLACE FUNCTION sseapp.current_names(relation oid, attnums smallint[]) RETURNS text[]
-LANGUAGE sql VOLATILE
+-- Of a row's text what subscribers may see.
+CREATE OR REPLACE FUNCTION sseapp.members(row_text text, names text[], shown boolean) RETURNS json
+LANGUAGE plpgsql IMMUTABLE
 AS $body$
-    SELECT ARRAY(SELECT (pg_catalog.pg_identify_object_as_address('pg_catalog.pg_class'::regclass, relation, n)).object_names[3]
-                 FROM unnest(attnums) n)
+DECLARE
+    -- JSON's readers decode every string, and \u0000 has no decoded form
+    masking boolean := strpos(row_text, '\u') > 0;
+BEGIN
+    IF masking THEN
+        row_text := sseapp.masked(row_text);
+        names := ARRAY(SELECT sseapp.masked(to_json(n.name)::text)::json #>> '{}' FROM unnest(names) n(name));
+    END IF;
+    row_text := CASE WHEN shown THEN sseapp.members_shown(row_text, names) ELSE sseapp.members_not_hidden(row_text, names) END;
+    RETURN CASE WHEN masking THEN sseapp.unmasked(row_text) ELSE row_text END;
+END
 $body$;
 
--- Whether column numbers were noted here, and not before a dump.
-CREATE OR REPLACE FUNCTION sseapp.is_binding(mark text) RETURNS boolean
-LANGUAGE sql VOLATILE
-AS $body$
-    SELECT coalesce(sseapp.current_names('sseapp.binding'::regclass, '{2}') = ARRAY[mark], false)
-$body$;
-
--- The same where some columns are left out.
+-- Logs a row without the columns that subscribers may not see.
 CREATE OR REPLACE FUNCTION sseapp.log_members() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -103,30 +204,33 @@ SET extra_float_digits = 1
 SET lc_monetary = 'C'
 AS $body$
 DECLARE
-    watched oid := TG_ARGV[1];
     shown boolean := TG_ARGV[2] = 'show';
     names text[];
-    old_text json;
-    new_text json;
+    before json;
+    after json;
 BEGIN
-    IF NOT sseapp.is_bound(TG_RELID, watched) OR NOT sseapp.is_binding(TG_ARGV[5]) THEN
+    IF TG_RELID <> TG_ARGV[1]::oid AND NOT sseapp.is_partition(TG_RELID, TG_ARGV[1]::oid)
+       OR (pg_identify_object_as_address('pg_class'::regclass, 'sseapp.binding'::regclass, 2)).object_names[3]
+          IS DISTINCT FROM TG_ARGV[5] THEN
         RETURN NULL;
+    ELSIF pg_trigger_depth() > 1 THEN
+        PERFORM sseapp.note_nested();
     END IF;
-    names := sseapp.current_names(watched, TG_ARGV[3]::smallint[]);
+    names := sseapp.current_names(TG_ARGV[1]::oid, TG_ARGV[3]::smallint[]);
     IF NOT shown THEN
         -- a column that was dropped and made again under its name is still not to be seen
         names := names || TG_ARGV[4]::text[];
     END IF;
-    IF TG_OP IN ('UPDATE', 'DELETE') THEN
-        old_text := sseapp.members(row_to_json(OLD), names, shown);
+    IF TG_OP <> 'INSERT' THEN
+        before := sseapp.members(row_to_json(OLD)::text, names, shown);
     END IF;
-    IF TG_OP IN ('UPDATE', 'INSERT') THEN
-        new_text := sseapp.members(row_to_json(NEW), names, shown);
+    IF TG_OP <> 'DELETE' THEN
+        after := sseapp.members(row_to_json(NEW)::text, names, shown);
+        IF before::text = after::text OR NEW.xmax <> 0 AND sseapp.is_merged(TG_ARGV[0]::integer, before, after) THEN
+            RETURN NULL;
+        END IF;
     END IF;
-    IF old_text::text = new_text::text THEN
-        RETURN NULL;
-    END IF;
-    INSERT INTO sseapp.change (watch, kind, old, new) VALUES (TG_ARGV[0]::int, lower(left(TG_OP, 1))::"char", old_text, new_text);
+    INSERT INTO sseapp.change (watch, kind, old, new) VALUES (TG_ARGV[0]::integer, lower(TG_OP)::"char", before, after);
     PERFORM pg_notify('sseapp', '');
     RETURN NULL;
 END
@@ -138,9 +242,9 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     IF TG_RELID = TG_ARGV[1]::oid THEN
-        -- the reason lets check_shapes() know the partitions' new storage as this TRUNCATE's work
+        -- the reason lets check_shapes() know the partitions' new storage for the work of this TRUNCATE
         INSERT INTO sseapp.change (watch, kind, reason)
-        VALUES (TG_ARGV[0]::int, 't', md5(sseapp.storage(TG_RELID)::text));
+        VALUES (TG_ARGV[0]::integer, 't', md5(nullif(sseapp.partitions(TG_RELID, TG_ARGV[0]::integer), '{}')::text));
         PERFORM pg_notify('sseapp', '');
     END IF;
     RETURN NULL;

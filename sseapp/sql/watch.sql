@@ -48,7 +48,7 @@ AS $body$
             THEN format('%s belongs to %s, and only its owner can have it watched.', relation, c.relowner::regrole)
         WHEN c.relrowsecurity AND NOT see_all THEN format('%s has row-level security, which subscribers would bypass. If they may'
             ' see all rows, say so: subscribers_see_all_rows => true.', relation)
-        WHEN EXISTS (SELECT FROM sseapp.partitions(relation) p JOIN pg_class f ON f.oid = p.relation WHERE f.relkind = 'f')
+        WHEN EXISTS (SELECT FROM jsonb_object_keys(sseapp.partitions(relation, 0)) p JOIN pg_class f ON f.oid = p::oid WHERE f.relkind = 'f')
             THEN format('%s has a partition that is a foreign table, whose changes cannot be seen.', relation)
     END
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -105,7 +105,8 @@ BEGIN
     RETURNING * INTO present;
     PERFORM sseapp.check_columns(present);
     PERFORM sseapp.create_triggers(present);
-    UPDATE sseapp.watched_table w SET shape = sseapp.shape(present.id) WHERE w.id = present.id;
+    PERFORM sseapp.mark_crash();
+    UPDATE sseapp.watched_table w SET shape = s.shape FROM sseapp.shapes(present.id) s WHERE w.id = present.id;
     PERFORM sseapp.tell_reset(present.id, 'the table is watched, or watched otherwise');
     RETURN present.id;
 END
@@ -155,7 +156,7 @@ AS $body$
     SELECT present.id IS NOT NULL
        AND (present.range_attnum, present.range_name, present.see_all, present.trigger)
            IS NOT DISTINCT FROM (wanted.range_attnum, wanted.range_name, wanted.see_all, wanted.trigger)
-       AND NOT EXISTS (SELECT FROM jsonb_each_text(sseapp.triggers(present.id)) t WHERE t.value NOT LIKE 'A%')
+       AND (SELECT sseapp.trouble(s.shape) FROM sseapp.shapes(present.id) s) IS NULL
 $body$;
 
 -- Refuses to leave out what tells rows apart or places them in time.
@@ -164,7 +165,8 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    needed smallint[] := sseapp.primary_key(present.relation) || present.range_attnum;
+    needed smallint[] := present.range_attnum || ARRAY(SELECT unnest(i.indkey::smallint[]) FROM pg_index i
+                                                       WHERE i.indrelid = present.relation AND i.indisprimary);
     lost text := (SELECT string_agg(quote_ident(a.attname), ', ') FROM pg_attribute a
                   WHERE a.attrelid = present.relation AND a.attnum = ANY (needed)
                     AND NOT EXISTS (SELECT FROM sseapp.visible_column v WHERE v.watch = present.id AND v.attnum = a.attnum));
@@ -204,15 +206,6 @@ BEGIN
 END
 $body$;
 
-CREATE OR REPLACE FUNCTION sseapp.tell_reset(watch integer, reason text) RETURNS void
-LANGUAGE sql
-SET search_path = pg_catalog, pg_temp
-AS $body$
-    UPDATE sseapp.watched_table w SET generation = w.generation + 1, reason = tell_reset.reason WHERE w.id = tell_reset.watch;
-    INSERT INTO sseapp.change (watch, kind, reason) VALUES (tell_reset.watch, 'r', reason);
-    SELECT pg_notify('sseapp', '');
-$body$;
-
 -- Ends a watch; whether there was one.
 CREATE OR REPLACE FUNCTION sseapp.unwatch("table" regclass) RETURNS boolean
 LANGUAGE plpgsql
@@ -236,12 +229,14 @@ $body$;
 
 CREATE OR REPLACE VIEW sseapp.watched AS
     SELECT n.nspname AS schema, c.relname AS "table",
-           (SELECT array_agg(a.attname ORDER BY k.place) FROM unnest(sseapp.key(w.id)) WITH ORDINALITY k(attnum, place)
-            JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum = k.attnum) AS key,
+           (SELECT array_agg(a.attname ORDER BY k.place)
+            FROM jsonb_array_elements_text(nullif(s.shape -> 'key', 'null')) WITH ORDINALITY k(number, place)
+            JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum = k.number::smallint) AS key,
            (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = w.relation AND a.attnum = w.range_attnum) AS range_column,
            (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
             WHERE a.attrelid = w.relation AND a.attnum = ANY (w.hidden)) AS hidden,
            (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
             WHERE a.attrelid = w.relation AND a.attnum = ANY (w.shown)) AS only_columns,
-           w.since
-    FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace;
+           w.since, sseapp.trouble(s.shape) AS trouble
+    FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN sseapp.shapes() s ON s.watch = w.id;

@@ -1,0 +1,149 @@
+-- Tells subscribers of what triggers cannot see: a change of the table's shape, lost triggers, emptied storage.
+
+-- Ends what subscribers hold of a watch.
+CREATE OR REPLACE FUNCTION sseapp.tell_reset(watch integer, reason text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    UPDATE sseapp.watched_table w SET generation = w.generation + 1, reason = tell_reset.reason WHERE w.id = tell_reset.watch;
+    INSERT INTO sseapp.change (watch, kind, reason) VALUES (tell_reset.watch, 'r', tell_reset.reason);
+    PERFORM pg_notify('sseapp', '');
+END
+$body$;
+
+-- Sees to it that there is a mark for the next crash to take away.
+CREATE OR REPLACE FUNCTION sseapp.mark_crash() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF NOT EXISTS (SELECT FROM sseapp.crash_mark) THEN
+        INSERT INTO sseapp.crash_mark VALUES (gen_random_uuid()) ON CONFLICT DO NOTHING;
+    END IF;
+END
+$body$;
+
+-- What keeps a watch from seeing all changes; null if nothing does.
+CREATE OR REPLACE FUNCTION sseapp.trouble(shape jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    states text[] := ARRAY(SELECT coalesce(p.value ->> 2, '-') FROM jsonb_each(nullif(shape -> 'partitions', 'null')) p
+                           UNION ALL SELECT t.value FROM jsonb_each_text(nullif(shape -> 'triggers', 'null')) t);
+BEGIN
+    RETURN CASE
+        WHEN shape IS NULL THEN 'the table was dropped'
+        WHEN (SELECT count(*) FROM jsonb_object_keys(nullif(shape -> 'triggers', 'null'))) < 2 OR '-' = ANY (states)
+            THEN 'a trigger is missing, so changes are missed: call sseapp.watch() again'
+        WHEN EXISTS (SELECT FROM unnest(states) s WHERE s LIKE 'D%')
+            THEN 'a trigger is disabled, so changes are missed: call sseapp.watch() again'
+        WHEN EXISTS (SELECT FROM unnest(states) s WHERE s NOT LIKE 'A%')
+            THEN 'a trigger is not ENABLE ALWAYS, so changes by replication are missed: call sseapp.watch() again'
+    END;
+END
+$body$;
+
+-- What differs for subscribers, in words; null if nothing does. "truncated" is what the last TRUNCATE left of the partitions.
+CREATE OR REPLACE FUNCTION sseapp.difference(before jsonb, now jsonb, truncated text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    columns text := (
+        SELECT string_agg(DISTINCT coalesce(n.value, b.value) ->> 0, ', ')
+        FROM jsonb_each(nullif(before -> 'columns', 'null')) b FULL JOIN jsonb_each(nullif(now -> 'columns', 'null')) n USING (key)
+        WHERE b.value IS DISTINCT FROM n.value);
+    reasons text[];
+BEGIN
+    IF now IS NULL THEN
+        RETURN 'the table was dropped';
+    END IF;
+    reasons := ARRAY[
+        CASE WHEN before -> 'name' <> now -> 'name' THEN 'the table was renamed' END,
+        'columns have changed: ' || columns,
+        CASE WHEN before -> 'key' <> now -> 'key' THEN 'the key has changed' END,
+        CASE WHEN before -> 'range' <> now -> 'range' THEN 'the range column was dropped' END,
+        CASE WHEN md5((now -> 'partitions')::text) IS DISTINCT FROM truncated
+             THEN sseapp.partition_difference(before -> 'partitions', now -> 'partitions') END,
+        CASE WHEN before -> 'triggers' <> now -> 'triggers'
+             THEN coalesce(sseapp.trouble(now), 'a trigger was altered, changes may have been missed') END,
+        CASE WHEN before -> 'security' <> now -> 'security' THEN 'row-level security was switched' END,
+        CASE WHEN before -> 'persistence' <> now -> 'persistence' THEN 'the table was made logged or unlogged' END,
+        CASE WHEN before -> 'crash' <> now -> 'crash' THEN 'a crash has emptied the table, which is unlogged' END];
+    RETURN nullif(array_to_string(reasons, '; '), '');
+END
+$body$;
+
+CREATE OR REPLACE FUNCTION sseapp.partition_difference(before jsonb, now jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN CASE
+        WHEN before = now THEN NULL
+        WHEN before IS DISTINCT FROM nullif(before, 'null') OR now IS DISTINCT FROM nullif(now, 'null') THEN 'partitions have changed'
+        WHEN NOT before ?& ARRAY(SELECT jsonb_object_keys(now)) THEN 'a partition was attached'
+        WHEN NOT now ?& ARRAY(SELECT jsonb_object_keys(before)) THEN 'a partition was detached or dropped'
+        WHEN EXISTS (SELECT FROM jsonb_each(before) b JOIN jsonb_each(now) n USING (key) WHERE b.value -> 0 <> n.value -> 0)
+            THEN 'a partition was truncated or rewritten'
+        WHEN EXISTS (SELECT FROM jsonb_each(before) b JOIN jsonb_each(now) n USING (key) WHERE b.value -> 1 <> n.value -> 1)
+            THEN 'a partition is being detached'
+        WHEN EXISTS (SELECT FROM jsonb_each(before) b JOIN jsonb_each(now) n USING (key) WHERE b.value -> 3 <> n.value -> 3)
+            THEN 'a crash has emptied a partition, which is unlogged'
+        ELSE 'a trigger of a partition was altered, changes may have been missed'
+    END;
+END
+$body$;
+
+-- Compares each watched table with what subscribers were told last, and tells them what differs: once, whoever calls first.
+-- Returns how many were told.
+CREATE OR REPLACE FUNCTION sseapp.check_shapes() RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    candidate integer;
+    told integer := 0;
+BEGIN
+    PERFORM sseapp.mark_crash();
+    FOR candidate IN
+        SELECT w.id FROM sseapp.watched_table w LEFT JOIN sseapp.shapes() s ON s.watch = w.id
+        WHERE w.shape IS DISTINCT FROM s.shape
+    LOOP
+        told := told + sseapp.check_shape(candidate)::integer;
+    END LOOP;
+    RETURN told;
+END
+$body$;
+
+CREATE OR REPLACE FUNCTION sseapp.check_shape(watch integer) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    known sseapp.watched_table;
+    now jsonb;
+    reason text;
+BEGIN
+    -- another listener is at it, or a watch under way, and will tell
+    SELECT w.* INTO known FROM sseapp.watched_table w WHERE w.id = check_shape.watch FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    now := (SELECT s.shape FROM sseapp.shapes(known.id) s);
+    reason := sseapp.difference(known.shape, now, (
+        SELECT c.reason FROM sseapp.change c WHERE c.watch = known.id AND c.kind = 't' AND now -> 'partitions' <> 'null'
+        ORDER BY c.id DESC LIMIT 1));
+    IF now IS NULL THEN
+        DELETE FROM sseapp.watched_table w WHERE w.id = known.id;
+    ELSE
+        UPDATE sseapp.watched_table w SET shape = now WHERE w.id = known.id;
+    END IF;
+    IF reason IS NOT NULL THEN
+        PERFORM sseapp.tell_reset(known.id, reason);
+    END IF;
+    RETURN reason IS NOT NULL;
+END
+$body$;

@@ -9,40 +9,30 @@ from sseapp import changelog, snapshot
 from sseapp.change import Event
 from sseapp.channel import ResetError
 from sseapp.cursor import Cursor, encode
-from sseapp.errors import CursorGoneError, ShapeChangedError, UnavailableError
-from sseapp.hub import SHAPE_CHANGED, Stream
+from sseapp.errors import CursorGoneError, OverloadedError
+from sseapp.hub import Stream
 from sseapp.question import Question
 from sseapp.replay import missed, opened
 from sseapp.rowtext import name_text
 from sseapp.runtime import Runtime
-
-_TRIES = 5
+from sseapp.table import Table
 
 
 def rows(runtime: Runtime, path: str, args: Iterable[tuple[str, str]]) -> str:
     """The rows that the question takes, as JSON text, with the cursor that they stand at."""
-    args = tuple(args)
-    for _ in range(_TRIES):
-        table, question = runtime.question(path, args)
+
+    def read(table: Table, question: Question) -> str:
         filter_, _ = question.resolved(runtime.now())
-        try:
-            found = snapshot.read(runtime.database, table, question, filter_)
-        except ShapeChangedError:
-            runtime.hub.refresh()
-            continue
+        found = snapshot.read(runtime.database, table, question, filter_)
         cursor = encode(Cursor(found.upto), runtime.hub.scope(table, question))
         return snapshot.data(table, found, tail=f',"cursor":{_cursor_text(cursor)}')
-    raise UnavailableError(SHAPE_CHANGED)
+
+    return runtime.asked(path, args, read)[1]
 
 
 def changes(runtime: Runtime, path: str, args: Iterable[tuple[str, str]]) -> str:
     """The changes after the cursor ``after``, as JSON text: those there are, or the first that come within ``wait``."""
-    table, question = runtime.question(path, args)
-    try:
-        stream = runtime.hub.join(table, question)
-    except ShapeChangedError:
-        runtime.hub.refresh()
-        raise UnavailableError(SHAPE_CHANGED) from None
+    question, stream = runtime.asked(path, args, runtime.hub.join)
     try:
         return _changes(runtime, stream, question)
     except ResetError as reset:
@@ -56,7 +46,19 @@ def _changes(runtime: Runtime, stream: Stream, question: Question) -> str:
         with runtime.database.connection() as connection:
             return _answer(stream, (), Cursor(changelog.position(connection).upto))
     cursor = opened(question.after, stream.scope)
-    end = monotonic() + question.wait
+    try:
+        runtime.places.take()  # on threads a request that waits holds one, as a stream does
+    except OverloadedError:
+        return _next(runtime, stream, question, cursor, wait=0.0)
+    try:
+        return _next(runtime, stream, question, cursor, wait=question.wait)
+    finally:
+        runtime.places.give_back()
+
+
+def _next(runtime: Runtime, stream: Stream, question: Question, cursor: Cursor, *, wait: float) -> str:
+    """What comes after ``cursor``, as soon as anything does, or nothing after ``wait`` seconds."""
+    end = monotonic() + wait
     while True:
         position, filter_, _ = stream.note()
         found = missed(runtime.database, stream, filter_, cursor, limit=max(1, question.limit))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import TypeVar
 from weakref import WeakSet
 
 from sseapp import catalog, concurrency, embedded, question
 from sseapp.broadcaster import Broadcaster
 from sseapp.config import Settings
 from sseapp.database import Database
-from sseapp.errors import EmbeddedError, NotFoundError, UnavailableError
+from sseapp.errors import EmbeddedError, NotFoundError, ShapeChangedError, UnavailableError
 from sseapp.hub import Hub
 from sseapp.listener import Listener
 from sseapp.live import Results
@@ -21,6 +22,8 @@ from sseapp.pruner import Pruner
 from sseapp.question import Question
 from sseapp.table import Table
 
+T = TypeVar("T")
+_TRIES = 5
 _START = 5.0  # seconds that a first request waits for the listener
 
 
@@ -61,6 +64,22 @@ class Runtime:
             table = catalog.resolve(self.hub.refresh(), path)
         limit = self.settings.limit
         return table, question.parse(table, args, default_limit=limit, max_limit=limit)
+
+    def asked(
+        self, path: str, args: Iterable[tuple[str, str]], answer: Callable[[Table, Question], T]
+    ) -> tuple[Question, T]:
+        """The question, and what ``answer`` makes of it; once more where the table has changed under its hands.
+
+        Raises what :meth:`question` raises.
+        """
+        args = tuple(args)
+        for _ in range(_TRIES):
+            table, asked = self.question(path, args)
+            try:
+                return asked, answer(table, asked)
+            except ShapeChangedError:
+                self.hub.refresh()
+        raise UnavailableError("The table keeps changing; try again.")
 
     def now(self) -> datetime:
         """The time that moving windows go by."""

@@ -126,13 +126,8 @@ class Subscription(ABC, Generic[AnyChannel]):
 
     def _joined(self) -> AnyChannel:
         """Join the channel of the question, by the tables as they are now."""
-        for _ in range(5):
-            table, self._question = self._runtime.question(self._path, self._args)
-            try:
-                return self._join(table, self._question)
-            except ShapeChangedError:
-                self._runtime.hub.refresh()
-        raise ShapeChangedError
+        self._question, channel = self._runtime.asked(self._path, self._args, self._join)
+        return channel
 
     @abstractmethod
     def _join(self, table: Table, question: Question) -> AnyChannel: ...

@@ -5,6 +5,9 @@ Everything is real but the moment: the test says who commits, who reads and whos
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import cache
+
 import pytest
 from acceptance.rig.bench import Bench, write
 
@@ -174,22 +177,23 @@ def the_rest_of_a_batch_comes_with_what_is_new(monkeypatch):
     monkeypatch.setattr(replay.Missed, "frames", frames)
 
 
-@pytest.fixture
-def bench(pg18_dsn):
-    with Bench(pg18_dsn) as bench:
-        yield bench
+@pytest.fixture(scope="module")
+def databases():
+    """One database a server for all of these tests: making one takes longer than most of them."""
+    with ExitStack() as stack:
+        yield cache(lambda server: stack.enter_context(server.database()))
 
 
 @pytest.mark.parametrize("interleaving", dict.fromkeys(interleaving for interleaving, _ in PAIRS))
-def test_an_interleaving_loses_and_repeats_nothing(dsn, monkeypatch, interleaving):
-    with Bench(dsn) as bench:
+def test_an_interleaving_loses_and_repeats_nothing(server, databases, monkeypatch, interleaving):
+    with Bench(databases(server)) as bench:
         interleaving(bench, monkeypatch)
 
 
 @pytest.mark.parametrize(("interleaving", "taken_out"), PAIRS)
-def test_it_would_without_the_rule(bench, monkeypatch, interleaving, taken_out):
+def test_it_would_without_the_rule(pg18, databases, monkeypatch, interleaving, taken_out):
     taken_out(monkeypatch)
-    with pytest.raises(AssertionError, match=r"^(lost|repeated) \["):
+    with Bench(databases(pg18)) as bench, pytest.raises(AssertionError, match=r"^(lost|repeated) \["):
         interleaving(bench, monkeypatch)
 
 

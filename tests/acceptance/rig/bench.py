@@ -72,7 +72,7 @@ class Bench:
         self._stack = ExitStack()
         with closing(Connection(dsn)) as connection:
             schema.install(connection)
-            connection.query("CREATE TABLE IF NOT EXISTS item (id bigint PRIMARY KEY)")
+            connection.query("CREATE TABLE IF NOT EXISTS item (id bigint PRIMARY KEY); TRUNCATE item")
             schema.watch(connection, "item")
         self.runtime = Runtime(
             Settings.from_environ({"DATABASE_URL": dsn, "SSEAPP_HEARTBEAT": "1ms", "SSEAPP_THREADS": "99"})

@@ -19,11 +19,11 @@ export class Grid {
     this.#body = table.tBodies[0];
   }
 
-  /** Begin with other columns, and without rows. */
-  start(columns, key) {
-    this.#columns = columns;
+  /** Begin with the columns of another table, and without rows. */
+  start(table) {
+    this.#columns = table.columns;
     this.#lines.clear();
-    this.#head.replaceChildren(...columns.map((column) => heading(column, key)));
+    this.#head.replaceChildren(...table.columns.map((column) => heading(column, table)));
     this.#body.replaceChildren();
   }
 
@@ -97,12 +97,12 @@ function emptyCell({ type }) {
   return td;
 }
 
-function heading({ name, type }, key) {
+function heading({ name, type }, { key, range }) {
   const th = clone("column");
+  const notes = [shortName(type), key?.includes(name) && "key", range === name && "range"].filter(Boolean);
   th.className = classOf(type);
-  th.classList.toggle("key", key?.includes(name) ?? false);
+  th.title = type;
   th.querySelector(".column-name").textContent = name;
-  th.querySelector(".column-type").textContent = shortName(type);
-  th.title = key?.includes(name) ? `${type}, part of the key` : type;
+  th.querySelector(".column-type").textContent = notes.join(" · ");
   return th;
 }

@@ -31,7 +31,7 @@ export class View {
     this.#isWhole = !(last || start || end || filter);
     this.#isLoaded = false;
     this.#rows = new Rows(table, HELD);
-    this.#grid.start(table.columns, table.key);
+    this.#grid.start(table);
     this.#tally.start();
     this.#painter.request();
   }

@@ -46,7 +46,7 @@ def site(chrome, clusters):
     del chrome  # without a browser nothing of this is needed
     if bindir(NEWEST) is None:
         pytest.skip("the programs of PostgreSQL 18 are not here (see DEVELOPERS.md)")
-    with served(clusters.shared(NEWEST), limit="2000") as site:
+    with served(clusters.shared(NEWEST)) as site:
         yield site
 
 

@@ -69,5 +69,5 @@ def test_a_question_put_while_the_server_is_away_is_answered_when_it_is_back(pag
     assert page.rows == []
     outage.end()
     page.until_state("Live")
-    assert [row[0] for row in page.rows] == ["2"]
+    wait_until(lambda: [row[0] for row in page.rows] == ["2"], what="the answer to the second question")
     assert all("net::ERR_" in complaint for complaint in page.complaints())

@@ -75,14 +75,14 @@ class Page:
         """The figures above the rows, by their names."""
         return self.run(_FIGURES)
 
-    def until(self, selector: str, text: str, seconds: float = 10) -> None:
+    def until(self, selector: str, text: str, seconds: float = 20) -> None:
         """Wait until ``text`` can be read there."""
         wait_until(lambda: text in self.text(selector), seconds, f"“{text}” in {selector}")
 
-    def until_state(self, name: str, seconds: float = 10) -> None:
+    def until_state(self, name: str, seconds: float = 20) -> None:
         wait_until(lambda: self.state == name, seconds, f"the state {name}")
 
-    def until_rows(self, rows: list[list[str]], seconds: float = 10) -> None:
+    def until_rows(self, rows: list[list[str]], seconds: float = 20) -> None:
         """Wait until just ``rows`` are listed, in this order."""
         try:
             wait_until(lambda: self.rows == rows, seconds)

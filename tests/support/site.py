@@ -118,6 +118,14 @@ class Site:
         """Wait until only so many streams are open."""
         wait_until(lambda: self.metric("streams_open") == streams, what=f"{streams} open streams")
 
+    def renew_pool(self) -> None:
+        """End the server's idle sessions: settings of the database hold for new ones. Its listener comes back, too."""
+        self.sql(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'sseapp'"
+        )
+        wait_until(lambda: self.get("/readyz").status == 200, what="the listener to be back")
+
     def shapes_told(self) -> None:
         """Wait until subscribers have heard what was done to the tables so far: the listener looks on its tick."""
         wait_until(lambda: self.sql("SELECT sseapp.check_shapes()") == [(0,)], what="all changes of shape to be told")

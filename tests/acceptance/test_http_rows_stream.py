@@ -1,0 +1,165 @@
+"""The event stream of /rows: the whole result, at once and when a row in it changed, by as few queries as can be."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+
+class Queries:
+    """Counts the statements that read a table, by the server's own log."""
+
+    def __init__(self, site, table):
+        self._log = site.server.log
+        self._mark = f'"public"."{table}" t WHERE'
+        self._before = self._total()
+
+    def _total(self):
+        return self._log.read_text(errors="replace").count(self._mark)
+
+    @property
+    def count(self):
+        return self._total() - self._before
+
+
+@pytest.fixture
+def queries(newest):
+    """Have every statement logged, in sessions that begin from now on; the pool is made to begin anew."""
+    database = newest.sql("SELECT current_database()")[0][0]
+
+    @contextmanager
+    def counting(table):
+        newest.sql(f"ALTER DATABASE {database} SET log_statement = 'all'")
+        newest.renew_pool()
+        try:
+            yield Queries(newest, table)
+        finally:
+            newest.sql(f"ALTER DATABASE {database} RESET log_statement")
+            newest.renew_pool()
+
+    return counting
+
+
+def test_at_once_and_again_when_a_row_changed(site):
+    table = site.table(rows="(1, 'x')")
+    with site.follow(table, "rows", every="100ms") as stream:
+        assert stream.event("rows").json == {
+            "table": f"public.{table}",
+            "key": ["id"],
+            "rows": [{"id": 1, "a": "x"}],
+            "more": False,
+        }
+        for statement, rows in (
+            (f"INSERT INTO {table} VALUES (2, 'y')", [{"id": 1, "a": "x"}, {"id": 2, "a": "y"}]),
+            (f"UPDATE {table} SET a = 'z' WHERE id = 1", [{"id": 1, "a": "z"}, {"id": 2, "a": "y"}]),
+            (f"DELETE FROM {table} WHERE id = 2", [{"id": 1, "a": "z"}]),
+            (f"TRUNCATE {table}", []),
+        ):
+            site.sql(statement)
+            assert stream.event("rows").json["rows"] == rows
+
+
+def test_columns_order_and_limit(site):
+    table = site.table("id int PRIMARY KEY, a text, b text", rows="(1, 'x', 'p'), (2, 'y', 'q'), (3, 'z', 'r')")
+    with site.follow(table, "rows", columns="b", order="id.desc", limit=2, every="100ms") as stream:
+        data = stream.event("rows").json
+        assert (data["rows"], data["more"]) == ([{"id": 3, "b": "r"}, {"id": 2, "b": "q"}], True)
+        site.sql(f"UPDATE {table} SET a = 'unseen'")
+        site.sql(f"DELETE FROM {table} WHERE id = 3")
+        data = stream.event("rows").json
+        assert (data["rows"], data["more"]) == ([{"id": 2, "b": "q"}, {"id": 1, "b": "p"}], False)
+
+
+def test_only_a_change_in_the_range_sends_the_result_again(site):
+    table = site.table("id int PRIMARY KEY, n int", watch="range_column => 'n'", rows="(1, 5), (2, 50)")
+    with site.follow(table, "rows", start=10, every="100ms") as stream:
+        assert stream.event("rows").json["rows"] == [{"id": 2, "n": 50}]
+        site.sql(f"INSERT INTO {table} VALUES (3, 9)")
+        site.sql(f"UPDATE {table} SET n = 6 WHERE id = 1")
+        site.sql(f"DELETE FROM {table} WHERE id = 3")
+        site.sql(f"UPDATE {table} SET n = 10 WHERE id = 1")
+        # one result, and it is that of the last statement: the three before sent none
+        assert stream.event("rows").json["rows"] == [{"id": 1, "n": 10}, {"id": 2, "n": 50}]
+        site.sql(f"UPDATE {table} SET n = 9 WHERE id = 2")
+        assert stream.event("rows").json["rows"] == [{"id": 1, "n": 10}]
+
+
+def test_at_most_once_in_every(newest):
+    table = newest.table()
+    with newest.follow(table, "rows", every="600ms") as stream:
+        stream.event("rows")
+        began = time.monotonic()
+        for number in range(20):
+            newest.sql(f"INSERT INTO {table} VALUES ({number})")
+        found = [len(stream.event("rows").json["rows"])]
+        assert time.monotonic() - began >= 0.5
+        while found[-1] < 20:
+            found.append(len(stream.event("rows").json["rows"]))
+        assert len(found) <= 1 + (time.monotonic() - began) / 0.6
+
+
+def test_one_query_for_all_who_ask_the_same(newest, queries):
+    table = newest.table(rows="(1, 'x')")
+    with queries(table) as read, ExitStack() as stack:
+        streams = [stack.enter_context(newest.follow(table, "rows", every="200ms", a="neq.no")) for _ in range(10)]
+        # spelt otherwise, asked alike
+        streams.append(stack.enter_context(newest.follow(table.upper(), "rows", a="neq.no", every="0.2s", limit=10000)))
+        for stream in streams:
+            assert stream.event("rows").json["rows"] == [{"id": 1, "a": "x"}]
+        assert read.count == 1
+        newest.sql(f"UPDATE {table} SET a = 'y'")
+        for stream in streams:
+            assert stream.event("rows").json["rows"] == [{"id": 1, "a": "y"}]
+        assert read.count == 2
+        other = stack.enter_context(newest.follow(table, "rows", every="200ms", a="neq.other"))
+        other.event("rows")
+        assert read.count == 3
+
+
+def test_no_query_while_nothing_in_the_range_changes(newest, queries):
+    table = newest.table("id int PRIMARY KEY, n int", rows="(1, 1), (2, 20)")
+    with queries(table) as read, newest.follow(table, "rows", n="gte.10", every="100ms") as stream:
+        stream.event("rows")
+        with newest.follow(table, snapshot="no") as changes:
+            changes.until(lambda block: block.id)
+            for number in range(5):
+                newest.sql(f"UPDATE {table} SET n = {number} WHERE id = 1")
+            # the changes have gone through the listener, and heartbeats show that the stream has had its time
+            changes.told(4)
+            for _ in range(3):
+                assert not stream.until(lambda block: block.comments).fires
+        assert read.count == 1
+        newest.sql(f"UPDATE {table} SET n = 10 WHERE id = 1")
+        stream.event("rows")
+        assert read.count == 2
+
+
+def test_who_comes_later_gets_the_newest_result_without_a_query(newest, queries):
+    table = newest.table(rows="(1, 'x')")
+    with queries(table) as read, newest.follow(table, "rows", every="100ms") as first:
+        first.event("rows")
+        newest.sql(f"UPDATE {table} SET a = 'y'")
+        first.event("rows")
+        with newest.follow(table, "rows", every="100ms") as second:
+            assert second.event("rows").json["rows"] == [{"id": 1, "a": "y"}]
+        assert read.count == 2
+
+
+def test_a_result_follows_the_tables_shape(site):
+    table = site.table(rows="(1, 'x')")
+    with site.follow(table, "rows", every="100ms") as stream:
+        stream.event("rows")
+        site.sql(f"ALTER TABLE {table} ADD COLUMN b int DEFAULT 7")
+        assert stream.event("rows").json["rows"] == [{"id": 1, "a": "x", "b": 7}]
+        site.sql(f"UPDATE {table} SET b = 8")
+        assert stream.event("rows").json["rows"] == [{"id": 1, "a": "x", "b": 8}]
+
+
+def test_an_unwatched_table_ends_the_stream(site):
+    table = site.table(rows="(1, 'x')")
+    with site.follow(table, "rows", every="100ms") as stream:
+        stream.event("rows")
+        site.sql(f"SELECT sseapp.unwatch('{table}')")
+        assert not any(block.fires for block in stream.rest())

@@ -19,5 +19,11 @@ export const labelOf = ({ schema, name }) => (schema === "public" ? quoted(name)
 /** The table that a person or an address calls `text`, or undefined. */
 export const find = (tables, text) => tables.find((table) => [pathOf(table), labelOf(table)].includes(text));
 
+/** The table to begin with: one whose range knows the time of day is likely to be a lively one. */
+export const liveliest = (tables) => tables.find((table) => /^timestamp/.test(rangeType(table))) ?? tables[0];
+
+/** The type of the table's range column; empty without one. */
+export const rangeType = ({ range, columns }) => columns.find(({ name }) => name === range)?.type ?? "";
+
 /** A name as in SQL. */
 export const quoted = (name) => (PLAIN.test(name) ? name : `"${name.replaceAll('"', '""')}"`);

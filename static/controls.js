@@ -1,6 +1,6 @@
 // The form that puts the question: table, range, filter.
 
-import { labelOf, pathOf } from "./catalog.js";
+import { labelOf, pathOf, rangeType } from "./catalog.js";
 import { clone } from "./template.js";
 import { isTime } from "./type.js";
 
@@ -40,7 +40,7 @@ export class Controls {
   }
 
   #showRange(question, table) {
-    const type = table.columns.find((column) => column.name === table.range)?.type ?? "";
+    const type = rangeType(table);
     this.#form.querySelector(".field-range").hidden = !table.range;
     this.#form.querySelector(".range-column").textContent = table.range ? `on ${table.range}` : "";
     for (const preset of this.#form.querySelectorAll("[data-for=time]")) preset.hidden = !isTime(type);

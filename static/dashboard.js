@@ -1,7 +1,7 @@
 // The page: learns which tables there are, puts the question, hands what comes to those who show it.
 
 import { Backoff } from "./backoff.js";
-import { find, labelOf, loadTables, pathOf } from "./catalog.js";
+import { find, labelOf, liveliest, loadTables, pathOf } from "./catalog.js";
 import { Controls } from "./controls.js";
 import { Feed } from "./feed.js";
 import { changesUrl, fromQuery, toQuery } from "./question.js";
@@ -69,7 +69,7 @@ class Dashboard {
 
   #follow(question) {
     this.#feed?.close();
-    this.#table = question.table ? find(this.#tables, question.table) : this.#tables[0];
+    this.#table = question.table ? find(this.#tables, question.table) : liveliest(this.#tables);
     if (this.#table) this.#subscribe(this.#table, question);
     else this.#unknown(question.table);
   }

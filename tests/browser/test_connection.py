@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.clusters import wait_until
-from support.page import texts
+from support.page import seen, texts
 from support.servers import Host
 from support.site import QUICK
 
@@ -52,7 +51,7 @@ def test_a_killed_server_comes_back_with_nothing_missing(page, site, outage, ord
     page.until_state("Live")
     site.sql("INSERT INTO orders VALUES (7, 'new', 7)")
     rows = texts(site.sql("SELECT id, status FROM orders ORDER BY id"))
-    wait_until(lambda: sorted(row[:2] for row in page.rows) == rows)
+    seen(lambda: sorted(row[:2] for row in page.rows) == rows)
     assert page.figures["Changes seen"] == "4"
     assert page.text(".notice-text") == ""
     assert all("net::ERR_" in complaint for complaint in page.complaints())
@@ -69,5 +68,5 @@ def test_a_question_put_while_the_server_is_away_is_answered_when_it_is_back(pag
     assert page.rows == []
     outage.end()
     page.until_state("Live")
-    wait_until(lambda: [row[0] for row in page.rows] == ["2"], what="the answer to the second question")
+    seen(lambda: [row[0] for row in page.rows] == ["2"], what="the answer to the second question")
     assert all("net::ERR_" in complaint for complaint in page.complaints())

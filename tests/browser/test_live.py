@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from support.clusters import wait_until
-from support.page import texts
+from support.page import seen, texts
 
 LIVE = "SELECT id, status, total FROM orders ORDER BY created_at DESC, id DESC"
 
@@ -13,7 +12,7 @@ def shown(page):
 
 
 def until_equal(page, site):
-    wait_until(lambda: shown(page) == texts(site.sql(LIVE)), what="the rows of SELECT on the page")
+    seen(lambda: shown(page) == texts(site.sql(LIVE)), what="the rows of SELECT on the page")
 
 
 def test_rows_appear_change_and_leave(page, site, orders):
@@ -50,16 +49,16 @@ def test_equal_rows_without_a_key_leave_one_at_a_time(page, site, table):
     page.open(table="twins")
     page.until("#count", "3")
     site.sql("DELETE FROM twins WHERE ctid = (SELECT min(ctid) FROM twins WHERE a = 'x')")
-    wait_until(lambda: sorted(page.rows) == [["x"], ["y"]])
+    seen(lambda: sorted(page.rows) == [["x"], ["y"]])
     site.sql("UPDATE twins SET a = 'y'")
-    wait_until(lambda: page.rows == [["y"], ["y"]])
+    seen(lambda: page.rows == [["y"], ["y"]])
 
 
 def test_ten_thousand_rows_at_once(page, site, orders):
     page.open(table=orders)
     page.until_state("Live")
     site.sql("INSERT INTO orders SELECT n, 'new', n FROM generate_series(1, 10000) n")
-    wait_until(lambda: page.figures["Changes seen"] == "10,000", 30, "10,000 changes")
+    seen(lambda: page.figures["Changes seen"] == "10,000", what="10,000 changes")
     assert page.figures["Rows"] == "10,000"
     assert [row[0] for row in page.rows] == [str(n) for n in range(10_000, 9_700, -1)]
     page.until(".footnote", "The newest 300 of 10,000 rows are listed.")
@@ -82,7 +81,7 @@ def test_another_shape_of_the_table_shows_by_itself(page, site, orders):
     page.until("#count", "1")
     site.sql("ALTER TABLE orders ADD COLUMN note text DEFAULT 'none yet'")
     page.until(".grid thead", "note")
-    wait_until(lambda: [row[-1] for row in page.rows] == ["none yet"])
+    seen(lambda: [row[-1] for row in page.rows] == ["none yet"])
 
 
 def test_a_table_no_longer_watched_is_said_and_comes_back(page, site, orders):

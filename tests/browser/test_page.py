@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.clusters import wait_until
+from support.page import seen
 
 from sseapp import create_app
 
@@ -26,7 +26,7 @@ def test_the_policy_is_strict():
 def test_a_violation_of_the_policy_would_be_noticed(page):
     page.open()
     page.run("document.body.setAttribute('style', 'color: red')")
-    wait_until(lambda: "style-src-attr" in page.complaints(), what="the violation")
+    seen(lambda: "style-src-attr" in page.complaints(), what="the violation")
     page.complaints()
 
 

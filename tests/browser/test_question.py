@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from support.clusters import wait_until
+from support.page import seen
 
 FILL = """
     const field = document.querySelector(arguments[0]);
@@ -29,7 +29,7 @@ def ids(page):
 
 
 def until_ids(page, *expected):
-    wait_until(lambda: ids(page) == list(expected), what=f"the rows {expected}")
+    seen(lambda: ids(page) == list(expected), what=f"the rows {expected}")
 
 
 def address(page):
@@ -108,6 +108,13 @@ def test_another_table_is_another_question(page, site, table, aged):
     assert "Range" not in page.text(".controls")
     page.chrome.back()
     until_ids(page, "2")
+
+
+def test_a_table_with_times_is_the_one_to_begin_with(page, table, orders):
+    table("customers", "id int PRIMARY KEY, joined date", "joined")
+    page.open()
+    page.until_state("Live")
+    assert page.run("return document.querySelector('#table').value") == f"public.{orders}"
 
 
 def test_a_table_that_is_not_watched(page, orders):

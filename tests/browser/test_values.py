@@ -6,7 +6,7 @@ import json
 import random
 
 import pytest
-from support.clusters import wait_until
+from support.page import seen
 
 from sseapp import rowtext
 
@@ -56,7 +56,7 @@ def test_a_long_text_is_cut_and_its_title_says_more(page, site, odd):
     site.sql(f"INSERT INTO {odd} VALUES (1, repeat('abcdefghij', 100000))")
     page.open(table=odd)
     page.until("#count", "1")
-    wait_until(lambda: page.rows)
+    seen(lambda: page.rows)
     assert page.rows[0][1] == "abcdefghij" * 20 + "…"
     assert page.run("return document.querySelector('.grid td:nth-child(2)').title.length") == 2001
 

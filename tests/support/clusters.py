@@ -181,10 +181,10 @@ class Clusters:
         return server
 
 
-def wait_until(condition, seconds: float = 10.0, what: str = "the condition"):
+def wait_until(condition, seconds: float = 10.0, what: str = "the condition", pause: float = 0.01):
     """Return what ``condition()`` returns once that is true; AssertionError past the deadline."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, f"{what} did not come true within {seconds} s"
-        time.sleep(0.01)
+        time.sleep(pause)
     return value

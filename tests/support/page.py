@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -23,6 +24,10 @@ _FIGURES = """
     const figures = [...document.querySelectorAll(".tally > div")];
     return Object.fromEntries(figures.map((figure) => [...figure.children].map((part) => part.textContent)));
 """
+
+
+# asking a browser costs it as much time as its page has
+seen = partial(wait_until, seconds=20, pause=0.05)
 
 
 def texts(rows: list[tuple]) -> list[list[str]]:
@@ -75,17 +80,17 @@ class Page:
         """The figures above the rows, by their names."""
         return self.run(_FIGURES)
 
-    def until(self, selector: str, text: str, seconds: float = 20) -> None:
+    def until(self, selector: str, text: str) -> None:
         """Wait until ``text`` can be read there."""
-        wait_until(lambda: text in self.text(selector), seconds, f"“{text}” in {selector}")
+        seen(lambda: text in self.text(selector), what=f"“{text}” in {selector}")
 
-    def until_state(self, name: str, seconds: float = 20) -> None:
-        wait_until(lambda: self.state == name, seconds, f"the state {name}")
+    def until_state(self, name: str) -> None:
+        seen(lambda: self.state == name, what=f"the state {name}")
 
-    def until_rows(self, rows: list[list[str]], seconds: float = 20) -> None:
+    def until_rows(self, rows: list[list[str]]) -> None:
         """Wait until just ``rows`` are listed, in this order."""
         try:
-            wait_until(lambda: self.rows == rows, seconds)
+            seen(lambda: self.rows == rows)
         except AssertionError:
             assert self.rows == rows
 

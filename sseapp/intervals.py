@@ -50,13 +50,16 @@ class Intervals(Generic[T]):
         waiting = [self._root]
         while waiting:
             node = waiting.pop()
-            if node is None or node.greatest < value:
-                continue
-            waiting.append(node.left)
-            if node.lower <= value:
-                waiting.append(node.right)
+            while node is not None and node.greatest >= value:
+                if node.lower > value:
+                    node = node.left
+                    continue
                 if node.upper >= value:
                     found.extend(node.entries)
+                # all to the left begin early enough: what ends late enough there is an answer, so this is no detour
+                if node.left is not None and node.left.greatest >= value:
+                    waiting.append(node.left)
+                node = node.right
 
     def __bool__(self) -> bool:
         return self._root is not None or bool(self._starts.bounds) or bool(self._ends.bounds)

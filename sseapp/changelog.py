@@ -10,8 +10,11 @@ from sseapp import statements
 from sseapp.change import Batch, Change
 from sseapp.cursor import Cursor, Snapshot
 from sseapp.database import Connection, Database
+from sseapp.errors import CursorGoneError
 
 _NO_ID = 2**62  # above every id: no row is asked for by its id
+_CHANGE = 8  # columns of a change
+_PRUNED = "changes since then have been pruned from the log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ def read(
     """What of the whole log comes next after ``cursor``: what was committed since, or the rest of a batch.
 
     It is ``piece`` changes at the most, or ``size`` bytes of them (one change at least). ``sent`` is the greatest id
-    read before. The rest of a batch is read without the watches ``without``.
+    read before. The rest of a batch is read without the watches ``without``. Raises
+    :exc:`~sseapp.errors.CursorGoneError` where some of it has been pruned: a reader may be slower than the pruner.
     """
     if cursor.position is None:
         after = cursor.upto
@@ -61,13 +65,16 @@ def read(
             _named("read_first"),
             {"xmax": str(after.xmax), "xip": [str(xid) for xid in after.xip], "piece": piece, "bytes": size},
         )
-        snapshot, greatest = rows[0][:2]
+        snapshot, greatest = rows[0][2:4]
         upto = Snapshot.parse(snapshot).cut(int(greatest))
-        rows = [row[2:] for row in rows if row[2] is not None]
     else:
         rest = _rest(cursor)
         after, upto = Snapshot.parse(rest["after"]), cursor.upto
         rows = connection.query(_named("read_next"), rest | {"piece": piece, "bytes": size, "without": list(without)})
+    horizon, horizon_id = rows[0][:2]
+    if _is_pruned(cursor, Snapshot.parse(horizon), horizon_id):
+        raise CursorGoneError(_PRUNED)
+    rows = [row[-1 - _CHANGE :] for row in rows if row[-1 - _CHANGE] is not None]
     changes = tuple(_change(row[1:]) for row in rows)
     ascending = not changes or changes[0].id > sent
     return Batch(after, upto, changes, complete=not rows or rows[0][0] == len(rows), ascending=ascending)
@@ -119,17 +126,21 @@ def _resume(query: Callable[..., list[tuple[Any, ...]]], watch: int, cursor: Cur
 
 def _expiry(cursor: Cursor, now: Snapshot, horizon: Snapshot, horizon_id: int, *, there: bool) -> str | None:
     """Why ``cursor`` no longer serves, if so."""
-    pruned_seen = cursor.base is not None and cursor.base.contains(horizon)
-    if not pruned_seen and not (
-        cursor.position is not None and cursor.upto.contains(horizon) and cursor.position > 2 * horizon_id
-    ):
-        return "changes since then have been pruned from the log"
+    if _is_pruned(cursor, horizon, horizon_id):
+        return _PRUNED
     if not now.contains(cursor.upto):
         return "the cursor is from the future of this database"
     # with synchronous_commit=off a crash undoes commits that clients have seen
     if not there and cursor.upto.greatest != horizon.greatest:
         return "the database has lost the last transaction that was seen"
     return None
+
+
+def _is_pruned(cursor: Cursor, horizon: Snapshot, horizon_id: int) -> bool:
+    """Whether the log may lack some of what ``cursor`` has not seen."""
+    if cursor.base is not None and cursor.base.contains(horizon):
+        return False
+    return cursor.position is None or not cursor.upto.contains(horizon) or cursor.position <= 2 * horizon_id
 
 
 def _named(name: str) -> str:

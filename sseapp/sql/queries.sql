@@ -15,9 +15,10 @@ FROM sseapp.state s;
 -- The sort key is an expression on purpose: by plain id the planner may walk the whole log to find the first few.
 WITH seen AS MATERIALIZED (
     SELECT pg_current_snapshot()::text AS snapshot,
-           GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text AS greatest
+           GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text AS greatest,
+           s.horizon::text AS horizon, s.horizon_id
     FROM sseapp.state s)
-SELECT seen.snapshot, seen.greatest, r.*
+SELECT seen.horizon, seen.horizon_id, seen.snapshot, seen.greatest, r.*
 FROM seen LEFT JOIN LATERAL (
     SELECT w.found, w.id, w.xid::text, w.watch, w.kind::text, w.old::text, w.new::text, to_json(w.at) #>> '{}', w.reason
     FROM (SELECT p.*, count(*) OVER () AS found, sum(p.bytes) OVER (ORDER BY p.id) - p.bytes AS before
@@ -29,18 +30,21 @@ FROM seen LEFT JOIN LATERAL (
     ORDER BY w.id LIMIT %(piece)s) r ON true;
 
 -- name: read_next
--- A further piece of what %(upto)s sees and %(after)s does not, above id %(above)s, without the watches %(without)s. By functions and not
--- by comparing xids, so that the primary key is the one index there is to walk: it finds the next where the last ones ended.
-SELECT w.found, w.id, w.xid::text, w.watch, w.kind::text, w.old::text, w.new::text, to_json(w.at) #>> '{}', w.reason
-FROM (SELECT p.*, count(*) OVER () AS found, sum(p.bytes) OVER (ORDER BY p.id) - p.bytes AS before
-      FROM (SELECT c.*, coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS bytes
-            FROM sseapp.change c
-            WHERE c.id > %(above)s AND c.watch <> ALL (%(without)s::int[])
-              AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)
-              AND pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)
-            ORDER BY c.id LIMIT %(piece)s + 1) p) w
-WHERE w.before < %(bytes)s
-ORDER BY w.id LIMIT %(piece)s;
+-- A further piece of what %(upto)s sees and %(after)s does not, above id %(above)s, without the watches %(without)s but for their resets, which
+-- tell that a table is another now. By functions and not by comparing xids, so that the primary key is the one index there is to
+-- walk: it finds the next where the last ones ended.
+SELECT s.horizon::text, s.horizon_id, r.*
+FROM sseapp.state s LEFT JOIN LATERAL (
+    SELECT w.found, w.id, w.xid::text, w.watch, w.kind::text, w.old::text, w.new::text, to_json(w.at) #>> '{}', w.reason
+    FROM (SELECT p.*, count(*) OVER () AS found, sum(p.bytes) OVER (ORDER BY p.id) - p.bytes AS before
+          FROM (SELECT c.*, coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS bytes
+                FROM sseapp.change c
+                WHERE c.id > %(above)s AND (c.watch <> ALL (%(without)s::int[]) OR c.kind = 'r')
+                  AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)
+                  AND pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)
+                ORDER BY c.id LIMIT %(piece)s + 1) p) w
+    WHERE w.before < %(bytes)s
+    ORDER BY w.id LIMIT %(piece)s) r ON true;
 
 -- name: rest
 -- How many changes of each watch such further pieces would bring.

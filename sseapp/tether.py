@@ -43,7 +43,6 @@ class Tether:
                 env=environ,
             )
         self._patience = sum(float(step.split(":")[1]) for step in plan.split(",")) + 1.0
-        self._owner = os.getpid()
         _tethers.add(self)
 
     @property
@@ -63,9 +62,7 @@ class Tether:
                 self._guard.stdin.write(b"k")
 
     def stop(self) -> None:
-        """Stop the child and wait for that; without effect in a process forked from ours."""
-        if os.getpid() != self._owner:
-            return
+        """Stop the child and wait for that; without effect in a process forked from ours, which has let go already."""
         self.let_go()
         try:
             self._guard.wait(self._patience)

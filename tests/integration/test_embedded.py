@@ -20,6 +20,7 @@ import pytest
 from support.clusters import scratch, wait_until
 from support.processes import ROOT, Program, is_gone
 
+from sseapp import cluster
 from sseapp.account import unprivileged
 from sseapp.cluster import server_processes
 from sseapp.embedded import Embedded, borrowed, programs, running_dsn
@@ -112,6 +113,17 @@ def test_takes_another_port_if_that_of_last_time_is_taken(project):
         assert _answers(second)
 
 
+def test_tries_again_when_somebody_takes_the_chosen_port_first(project, monkeypatch):
+    (project / ".sseapp" / "database_url").unlink()
+    free = cluster._free_port
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        choices = iter([other.getsockname()[1], free()])
+        monkeypatch.setattr(cluster, "_free_port", lambda: next(choices))
+        with Embedded(project / ".sseapp") as dsn:
+            assert _answers(dsn)
+    assert list(choices) == []
+
+
 def test_a_long_path_with_spaces_and_quotes_serves(prepared, tmp_path):
     deep = tmp_path / ("it's a long name " * 8) / ('ünd "on" $HOME ' * 8)
     deep.mkdir(parents=True)
@@ -182,7 +194,7 @@ def test_ends_with_a_parent_that_just_returns(project):
     with Program(program, project) as holder:
         _, postmaster = _hold(holder)
         assert holder.process.wait(10) == 0
-        assert is_gone(postmaster)
+        wait_until(lambda: is_gone(postmaster), 5, "the end of the server")
 
 
 def test_survives_the_kill_of_everything_at_once(project):

@@ -10,16 +10,15 @@ input()
 """
 
 FORKING_HOLDER = """
-import os, sys
+import os
 from pathlib import Path
 from sseapp.hold import Hold
 hold = Hold(Path())
 hold.take()
 if os.fork() == 0:
-    sys.stdin.read()
-    os._exit(0)
-print("forked", flush=True)
+    print("forked", flush=True)
 os.read(0, 1)
+os._exit(0)
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -117,6 +118,18 @@ class Site:
     def settled(self, streams: int = 0) -> None:
         """Wait until only so many streams are open."""
         wait_until(lambda: self.metric("streams_open") == streams, what=f"{streams} open streams")
+
+    def caught_up(self) -> None:
+        """Wait until the listener has read what was committed before."""
+        for _ in range(2):  # a read that is under way may have begun before
+            now = time.monotonic()
+            wait_until(lambda now=now: time.monotonic() - self.metric("behind_seconds") > now, what="a read of the log")
+
+    def prune(self) -> None:
+        """Empty the log, as its retention would in time; the listener has read it by then."""
+        self.caught_up()
+        while self.sql("SELECT sseapp.prune('0 s')") != [(0,)]:
+            pass
 
     def renew_pool(self) -> None:
         """End the server's idle sessions: settings of the database hold for new ones. Its listener comes back, too."""

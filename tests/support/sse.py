@@ -100,6 +100,7 @@ class Wire:
     def __init__(self, address: Address, request: bytes, patience: float = PATIENCE) -> None:
         self.patience = patience
         self._buffer = b""
+        self._taken = 0
         self._socket = socket.create_connection(address, timeout=patience)
         self._socket.sendall(request)
 
@@ -118,7 +119,9 @@ class Wire:
     def chunk(self, end: float, headers: Mapping[str, str]) -> bytes:
         """The next piece of the body; empty at its end. ``end`` is on the monotonic clock."""
         if headers.get("transfer-encoding") != "chunked":
-            return self._buffered() or self._read(end)
+            return (
+                self._measured(end, int(headers["content-length"])) if "content-length" in headers else self._any(end)
+            )
         size = int(self._until(b"\r\n", end), 16)
         data = self._exactly(size + 2, end)
         assert data.endswith(b"\r\n"), data[-20:]
@@ -126,8 +129,6 @@ class Wire:
 
     def body(self, headers: Mapping[str, str]) -> bytes:
         end = time.monotonic() + self.patience
-        if "content-length" in headers:
-            return self._exactly(int(headers["content-length"]), end)
         return b"".join(iter(lambda: self.chunk(end, headers), b""))
 
     def cut(self) -> None:
@@ -151,9 +152,13 @@ class Wire:
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         return data
 
-    def _buffered(self) -> bytes:
+    def _measured(self, end: float, size: int) -> bytes:
+        left, self._taken = size - self._taken, size
+        return self._exactly(left, end)
+
+    def _any(self, end: float) -> bytes:
         data, self._buffer = self._buffer, b""
-        return data
+        return data or self._read(end)
 
     def _more(self, end: float) -> None:
         data = self._read(end)

@@ -1,0 +1,81 @@
+"""Heartbeats: a silent stream lives, and its subscriber's cursor moves all the same."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from support.servers import KINDS
+from support.site import site as serve_site
+
+
+@pytest.fixture(params=KINDS, scope="module")
+def hosted(request, clusters):
+    """A server of each kind: heartbeats come from a broadcaster here, from a generator there."""
+    with serve_site(clusters.shared("pg18"), request.param) as found:
+        yield found
+
+
+def _is_heartbeat(block):
+    return not block.fires and block.retry is None
+
+
+def test_a_silent_stream_sends_comments(hosted):
+    table = hosted.table()
+    for resource in ("changes", "rows"):
+        with hosted.follow(table, resource) as stream:
+            stream.event()
+            began = time.monotonic()
+            for _ in range(3):
+                assert stream.block().raw == b":\n\n"
+            assert time.monotonic() - began > 0.6  # 300 ms each
+
+
+def test_where_the_cursor_moved_a_heartbeat_carries_it(hosted):
+    table, other = hosted.table("id int PRIMARY KEY, n int"), hosted.table()
+    with hosted.follow(table, n="gt.10") as stream:
+        snapshot = stream.event("snapshot").id
+        hosted.sql(f"INSERT INTO {table} VALUES (1, 1)")
+        hosted.sql(f"INSERT INTO {other} VALUES (1)")
+        beat = stream.until(lambda block: block.id)
+        assert beat.raw == b":\nid: %s\n\n" % beat.id.encode()
+        assert beat.id != snapshot
+        # the next one has nothing to say
+        assert stream.block().raw == b":\n\n"
+    # all that was written so far is gone from the log: the old id is lost, the new one serves
+    hosted.prune()
+    hosted.sql(f"INSERT INTO {table} VALUES (2, 20)")
+    with hosted.follow(table, n="gt.10", last_id=beat.id) as stream:
+        assert stream.event("insert").json["row"]["id"] == 2
+    with hosted.follow(table, n="gt.10", last_id=snapshot) as stream:
+        assert stream.event().name == "reset"
+
+
+def test_a_heartbeats_id_misses_nothing_that_comes_around_it(hosted):
+    """Changes beside and within the filter, one after the other: whatever id a client leaves with, it gets the rest."""
+    table = hosted.table("id int PRIMARY KEY, n int")
+    with hosted.follow(table, n="gt.10") as stream:
+        stream.event("snapshot")
+        ids = {}
+        for number in range(4):
+            hosted.sql(f"INSERT INTO {table} VALUES ({2 * number}, 1)")
+            ids[stream.until(_is_heartbeat).last_id] = number
+            hosted.sql(f"INSERT INTO {table} VALUES ({2 * number + 1}, 20)")
+            ids[stream.until(lambda block: block.fires).last_id] = number + 1
+    hosted.sql(f"INSERT INTO {table} VALUES (100, 100)")
+    for last_id, missed in ids.items():
+        hosted.settled()  # on threads there are few places, and a heartbeat finds who is gone
+        with hosted.follow(table, n="gt.10", last_id=last_id) as stream:
+            expected = [*range(2 * missed + 1, 8, 2), 100]
+            assert [data["row"]["id"] for _, data in stream.told(len(expected))] == expected
+
+
+def test_changes_put_the_heartbeat_off(hosted):
+    table = hosted.table()
+    with hosted.follow(table) as stream:
+        stream.event("snapshot")
+        for number in range(10):
+            hosted.sql(f"INSERT INTO {table} VALUES ({number}); SELECT pg_sleep(0.1)")
+        stream.events(10)
+        beats = [block for block in stream.blocks if _is_heartbeat(block)]
+        assert len(beats) <= 2

@@ -5,6 +5,10 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
+# the files of the pure core, from the test that holds the floors
+CORE := PYTHONPATH=.:tests/unit $(BIN)/python -c \
+	"from test_layers import CORE; print(','.join(f'sseapp/{name}.py' for name in CORE.split()))"
+
 .PHONY: help setup demo test check bench clean
 
 help: ## Show what there is
@@ -17,7 +21,7 @@ demo: .venv/run ## Show a sample shop live on 127.0.0.1 (PORT=8000); Ctrl-C ends
 
 test: .venv/develop ## Run all tests; the pure core has to be covered to the last branch
 	$(BIN)/python -m pytest --cov --cov-report=
-	$(BIN)/python -m coverage report --skip-covered --fail-under=100 --include="$$($(BIN)/python tests/support/floors.py core)"
+	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=100 --include="$$($(CORE))"
 
 check: .venv/develop ## Format, lint, types and the quick tests
 	$(BIN)/ruff format --check .

@@ -21,7 +21,7 @@ from sseapp.values import column_type
 ORDERED = ("eq", "neq", "gt", "gte", "lt", "lte", "in")
 EQUATED = ("eq", "neq", "in")
 QUICK = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     database=None,
     derandomize=True,

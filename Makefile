@@ -29,7 +29,7 @@ check: .venv/develop ## Format, lint, types and the quick tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit
 
-bench: .venv/develop ## Run the benchmarks
+bench: .venv/bench ## Run the benchmarks
 	$(BIN)/python benchmarks/run.py
 
 clean: ## Remove .venv and all caches; the embedded PostgreSQL's data in .sseapp stay
@@ -45,6 +45,11 @@ clean: ## Remove .venv and all caches; the embedded PostgreSQL's data in .sseapp
 .venv/develop: .venv/run requirements-dev.txt
 	@echo "Installing what it takes to test into .venv ..."
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+.venv/bench: .venv/develop benchmarks/requirements.txt
+	@echo "Installing what sseapp is measured against into .venv ..."
+	@$(PIP) -r benchmarks/requirements.txt
 	@touch $@
 
 $(BIN)/python:

@@ -1,0 +1,50 @@
+"""Which of many filters does a row match: the cost a change, by the number of distinct ranges."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import database  # noqa: F401  # puts the project on the path
+
+from sseapp.index import FilterIndex
+from sseapp.question import parse
+from sseapp.table import Column, Table
+
+TABLE = Table(
+    1, 1, "public", "t", ("id",), "at", (Column("id", "bigint", "int8"), Column("at", "timestamptz", "timestamptz")), 0
+)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def measures(scale: float) -> dict[str, Callable[[], dict[str, float]]]:
+    """A measure for each number of ranges."""
+    counts = [10, 100, 1_000, 10_000, round(100_000 * scale)]
+    return {f"{count} ranges": partial(_measure, count) for count in counts}
+
+
+def _measure(count: int) -> dict[str, float]:
+    """Microseconds a match and an added filter cost; each row lies in about two ranges, however many there are."""
+    random.seed(count)
+    index: FilterIndex[int] = FilterIndex()
+    filters = []
+    for number in range(count):
+        begin = START + timedelta(seconds=number * 10)
+        bounds = [("start", begin.isoformat()), ("end", (begin + timedelta(seconds=19.9)).isoformat())]
+        filters.append(parse(TABLE, bounds).filter)
+    began = time.perf_counter()
+    for number, filter_ in enumerate(filters):
+        index.add(filter_, number)
+    added = time.perf_counter() - began
+    rows = [
+        {"id": "1", "at": f'"{(START + timedelta(seconds=random.random() * count * 10)).isoformat()}"'}
+        for _ in range(2000)
+    ]
+    list(index.candidates(rows[0]))
+    began = time.perf_counter()
+    found = sum(len(list(index.candidates(row))) for row in rows)
+    took = time.perf_counter() - began
+    return {"us/match": 1e6 * took / len(rows), "matches/row": found / len(rows), "us/add": 1e6 * added / count}

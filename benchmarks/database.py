@@ -32,7 +32,7 @@ CREATE TRIGGER notify_payload AFTER INSERT OR UPDATE ON notified FOR EACH ROW EX
 
 @contextmanager
 def scratch() -> Iterator[tuple[str, Path]]:
-    """A database with the same table three times: plain, watched by sseapp, with a payload trigger; and the programs."""
+    """A database with the same table thrice: plain, watched by sseapp, with a payload trigger; and the programs."""
     clusters = Clusters()
     try:
         server = clusters.shared(NEWEST)

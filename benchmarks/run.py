@@ -1,7 +1,7 @@
 """Run the benchmarks: ``python benchmarks/run.py [name ...] [--rounds N] [--quick]``. Prints Markdown tables.
 
-Contenders take turns within a round, so that a noisy machine is noisy for all; a figure is the median of the rounds with
-their least and greatest, and its ratio to the first baseline's median of the same run.
+Contenders take turns within a round, so that a noisy machine is noisy for all; a figure is the median of the rounds,
+with their least and greatest, and its ratio to the first baseline's median of the same run.
 """
 
 from __future__ import annotations

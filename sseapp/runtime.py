@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -62,8 +63,7 @@ class Runtime:
         except NotFoundError:
             # watched a moment ago, perhaps; the listener will hear of it, but this request is here now
             table = catalog.resolve(self.hub.refresh(), path)
-        limit = self.settings.limit
-        return table, question.parse(table, args, default_limit=limit, max_limit=limit)
+        return table, _parsed(table, tuple(args), self.settings.limit)
 
     def asked(
         self, path: str, args: Iterable[tuple[str, str]], answer: Callable[[Table, Question], T]
@@ -99,6 +99,12 @@ class Runtime:
             # so that a change of shape is in the log before a table of the new one is used
             catalog.check_shapes(connection)
             return catalog.load(connection)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(table: Table, args: tuple[tuple[str, str], ...], limit: int) -> Question:
+    """Many ask the same, and a question's filter is compiled when it is read."""
+    return question.parse(table, args, default_limit=limit, max_limit=limit)
 
 
 def dsn(settings: Settings) -> str:

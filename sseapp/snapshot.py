@@ -9,7 +9,7 @@ from psycopg2 import sql
 from sseapp import statements, where
 from sseapp.cursor import Snapshot
 from sseapp.database import Database
-from sseapp.errors import ShapeChangedError, UndefinedError
+from sseapp.errors import DataRejectedError, ShapeChangedError, UndefinedError
 from sseapp.filters import Filter
 from sseapp.question import Question
 from sseapp.rowtext import name_text
@@ -41,7 +41,8 @@ def read(database: Database, table: Table, question: Question, filter_: Filter) 
     )
     try:
         found = database.query(statement)
-    except UndefinedError:
+    except (UndefinedError, DataRejectedError):
+        # a column, or an enum's label, was renamed a moment ago
         raise ShapeChangedError from None
     generation, snapshot, greatest, _ = found[0]
     if generation != table.generation:

@@ -1,10 +1,7 @@
--- Last step of an install: no one else may use any of it, and what a dump brought back is put right.
+-- Last step of an install: what a dump brought back is put right, and no one else may use any of it.
 
-REVOKE ALL ON ALL TABLES IN SCHEMA sseapp FROM PUBLIC;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sseapp FROM PUBLIC;
-
--- Makes a watch that a dump brought back work again, under its old number. Column numbers are found by name: as the last
--- check noted them, and for hidden ones as the watch did too.
+-- Makes a watch that a dump brought back work again, under its old number. Columns are found by name: as the last check noted
+-- them, and hidden ones as the watch did too.
 CREATE OR REPLACE FUNCTION sseapp.rewatch(restored sseapp.watched_table) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -12,14 +9,15 @@ AS $body$
 DECLARE
     names jsonb := restored.shape -> 'names';
     hide name[] := ARRAY(
-        SELECT names ->> n::text FROM unnest(restored.hidden) n
+        SELECT names ->> n::text FROM unnest(restored.hidden) n WHERE names ? n::text
         UNION SELECT a.attname FROM pg_attribute a WHERE a.attrelid = restored.relation AND a.attname = ANY (restored.hidden_names));
-    only_columns name[] := ARRAY(SELECT names ->> n::text FROM unnest(restored.shown) n) WHERE restored.shown IS NOT NULL;
+    only_columns name[] := CASE WHEN restored.shown IS NOT NULL THEN ARRAY(
+        SELECT names ->> n::text FROM unnest(restored.shown) n WHERE names ? n::text) END;
 BEGIN
     PERFORM sseapp.watch(restored.relation, names ->> restored.range_attnum::text, hide, only_columns, restored.see_all);
 EXCEPTION WHEN undefined_column OR wrong_object_type OR invalid_parameter_value THEN
     RAISE WARNING '% is no longer watched: %', restored.relation, SQLERRM USING HINT = 'Call sseapp.watch() for it again.';
-    DELETE FROM sseapp.watched_table w WHERE w.id = restored.id;
+    PERFORM sseapp.unwatch(restored.relation);
 END
 $body$;
 
@@ -39,3 +37,7 @@ BEGIN
     END IF;
 END
 $body$;
+
+REVOKE ALL ON ALL TABLES IN SCHEMA sseapp FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA sseapp FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sseapp FROM PUBLIC;

@@ -30,18 +30,22 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    found_type pg_type;
+    kind "char";
+    columns_of oid;
+    inner_type oid := type;
 BEGIN
-    WHILE coalesce(type, 0) <> 0 LOOP
-        SELECT t.* INTO found_type FROM pg_type t WHERE t.oid = type;
-        type := CASE WHEN found_type.typtype = 'd' THEN found_type.typbasetype
-                     WHEN found_type.typcategory = 'A' THEN found_type.typelem END;
+    WHILE inner_type <> 0 LOOP
+        type := inner_type;
+        SELECT t.typtype, t.typrelid, CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END
+        INTO kind, columns_of, inner_type FROM pg_type t WHERE t.oid = type;
     END LOOP;
-    RETURN CASE found_type.typtype
-        WHEN 'e' THEN (SELECT jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = found_type.oid)
-        WHEN 'c' THEN (SELECT jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)) FROM pg_attribute a
-                       WHERE a.attrelid = found_type.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
-    END;
+    IF kind = 'e' THEN
+        RETURN (SELECT jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = type);
+    ELSIF kind = 'c' THEN
+        RETURN (SELECT jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)) FROM pg_attribute a
+                WHERE a.attrelid = columns_of AND a.attnum > 0 AND NOT a.attisdropped);
+    END IF;
+    RETURN NULL;
 END
 $body$;
 
@@ -82,9 +86,17 @@ BEGIN
         'names', (SELECT jsonb_object_agg(a.attnum, a.attname) FROM pg_attribute a
                   WHERE a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped),
         'range', (SELECT v.attnum FROM sseapp.visible_column v WHERE v.watch = w.id AND v.attnum = w.range_attnum),
+        -- an index that always tells rows apart, by columns that subscribers see: unique, over all rows and columns that are
+        -- never null, and not only at the commit
         'key', (SELECT k.columns FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid,
                      LATERAL (SELECT (i.indkey::smallint[])[0:i.indnkeyatts - 1]) k(columns)
-                WHERE i.indrelid = w.relation AND sseapp.is_key(i, k.columns, w.id)
+                WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+                  AND i.indpred IS NULL AND i.indexprs IS NULL
+                  AND i.indnkeyatts = (SELECT count(*) FROM sseapp.visible_column v
+                                       WHERE v.watch = w.id AND v.attnotnull AND v.attnum = ANY (k.columns))
+                  -- from PostgreSQL 18 on NOT NULL may be promised for new rows only
+                  AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = c.oid AND n.contype = 'n'
+                                  AND NOT n.convalidated AND n.conkey[1] = ANY (k.columns))
                 ORDER BY i.indisprimary DESC, i.indisreplident DESC, i.indnkeyatts, x.relname LIMIT 1),
         'partitions', CASE c.relkind WHEN 'p' THEN sseapp.partitions(c.oid, w.id) END,
         'triggers', (SELECT jsonb_object_agg(r.tgname, r.tgenabled::text || ' ' || r.xmin) FROM pg_trigger r
@@ -94,22 +106,5 @@ BEGIN
         'crash', CASE c.relpersistence WHEN 'u' THEN (SELECT m.mark FROM sseapp.crash_mark m) END)
     FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE one IS NULL OR w.id = one;
-END
-$body$;
-
--- Whether the index always tells rows apart, by columns that subscribers see: unique, over all rows and columns that are never
--- null, and not only at the commit.
-CREATE OR REPLACE FUNCTION sseapp.is_key(index pg_index, columns smallint[], watch integer) RETURNS boolean
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $body$
-BEGIN
-    RETURN index.indisunique AND index.indisvalid AND index.indimmediate
-       AND index.indpred IS NULL AND index.indexprs IS NULL
-       AND (SELECT count(*) FROM sseapp.visible_column v
-            WHERE v.watch = is_key.watch AND v.attnotnull AND v.attnum = ANY (columns)) = cardinality(columns)
-       -- from PostgreSQL 18 on NOT NULL may be promised for new rows only
-       AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = index.indrelid AND n.contype = 'n'
-                       AND NOT n.convalidated AND n.conkey[1] = ANY (columns));
 END
 $body$;

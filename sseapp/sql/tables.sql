@@ -36,7 +36,6 @@ CREATE TABLE IF NOT EXISTS sseapp.watched_table (
     hidden smallint[] NOT NULL,
     hidden_names name[] NOT NULL,
     shown smallint[],  -- the allow-list; null: all that is not hidden
-    shown_names name[],
     see_all boolean NOT NULL,  -- subscribers may see all rows, in spite of row-level security
     since timestamptz NOT NULL DEFAULT now(),
     trigger text[] NOT NULL,  -- the function and the arguments of the row trigger

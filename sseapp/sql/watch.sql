@@ -62,13 +62,11 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     missing text := (
-        SELECT string_agg(quote_ident(n.name), ', ') FROM unnest(names) n(name)
-        WHERE NOT EXISTS (SELECT FROM pg_attribute a
-                          WHERE a.attrelid = relation AND a.attname = n.name AND a.attnum > 0 AND NOT a.attisdropped));
+        SELECT string_agg(coalesce(quote_ident(n.name), 'NULL'), ', ') FROM unnest(names) n(name)
+        WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = n.name AND a.attnum > 0));
 BEGIN
-    IF missing IS NOT NULL OR array_position(names, NULL) IS NOT NULL THEN
-        RAISE undefined_column USING
-            MESSAGE = format('%s has no column %s (%s).', relation, coalesce(missing, 'NULL'), role);
+    IF missing IS NOT NULL THEN
+        RAISE undefined_column USING MESSAGE = format('%s has no column %s (%s).', relation, missing, role);
     END IF;
     RETURN ARRAY(SELECT a.attnum FROM pg_attribute a
                  WHERE a.attrelid = relation AND a.attname = ANY (names) AND a.attnum > 0 ORDER BY a.attnum);
@@ -87,7 +85,7 @@ DECLARE
     wanted sseapp.watched_table;
     present sseapp.watched_table;
 BEGIN
-    wanted := sseapp.wanted("table", range_column, hide, only_columns, subscribers_see_all_rows);
+    wanted := sseapp.wanted("table", range_column, coalesce(hide, '{}'), only_columns, subscribers_see_all_rows);
     SELECT * INTO present FROM sseapp.watched_table w WHERE w.relation = "table";
     IF sseapp.is_in_force(present, wanted) THEN
         RETURN present.id;
@@ -95,19 +93,19 @@ BEGIN
     -- no change may be under way that the triggers do not see
     PERFORM sseapp.lock_tables(ARRAY["table"], 'SHARE ROW EXCLUSIVE');
     INSERT INTO sseapp.watched_table AS w
-        (relation, range_attnum, range_name, hidden, hidden_names, shown, shown_names, see_all, trigger)
+        (relation, range_attnum, range_name, hidden, hidden_names, shown, see_all, trigger)
     VALUES ("table", wanted.range_attnum, wanted.range_name, wanted.hidden, wanted.hidden_names,
-            wanted.shown, wanted.shown_names, wanted.see_all, wanted.trigger)
+            wanted.shown, wanted.see_all, wanted.trigger)
     ON CONFLICT ON CONSTRAINT watched_table_relation_key DO UPDATE SET
         range_attnum = EXCLUDED.range_attnum, range_name = EXCLUDED.range_name, hidden = EXCLUDED.hidden,
-        hidden_names = EXCLUDED.hidden_names, shown = EXCLUDED.shown, shown_names = EXCLUDED.shown_names,
+        hidden_names = EXCLUDED.hidden_names, shown = EXCLUDED.shown,
         see_all = EXCLUDED.see_all, trigger = EXCLUDED.trigger
     RETURNING * INTO present;
     PERFORM sseapp.check_columns(present);
     PERFORM sseapp.create_triggers(present);
     PERFORM sseapp.mark_crash();
+    PERFORM sseapp.tell_reset(present.id, CASE WHEN present.shape IS NULL THEN 'the table is watched' ELSE 'the watch was changed' END);
     UPDATE sseapp.watched_table w SET shape = s.shape FROM sseapp.shapes(present.id) s WHERE w.id = present.id;
-    PERFORM sseapp.tell_reset(present.id, 'the table is watched, or watched otherwise');
     RETURN present.id;
 END
 $body$;
@@ -131,19 +129,20 @@ BEGIN
     result.relation := relation;
     result.see_all := coalesce(see_all, false);
     result.range_name := range_column;
-    result.range_attnum := (sseapp.numbers(relation, ARRAY[range_column], 'range column'))[1] WHERE range_column IS NOT NULL;
-    result.shown := sseapp.numbers(relation, only_columns, 'only_columns') WHERE only_columns IS NOT NULL;
+    result.range_attnum := CASE WHEN range_column IS NOT NULL
+                                THEN (sseapp.numbers(relation, ARRAY[range_column], 'range column'))[1] END;
+    result.shown := CASE WHEN only_columns IS NOT NULL THEN sseapp.numbers(relation, only_columns, 'only_columns') END;
     -- triggers do not see the value of a virtual generated column
     result.hidden := sseapp.numbers(relation, hide || ARRAY(
         SELECT a.attname FROM pg_attribute a
         WHERE a.attrelid = relation AND a.attgenerated = 'v' AND NOT a.attisdropped AND only_columns IS NULL), 'hide');
-    result.shown_names := ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = relation AND attnum = ANY (result.shown) ORDER BY attnum)
-        WHERE only_columns IS NOT NULL;
-    result.hidden_names := ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = relation AND attnum = ANY (result.hidden) ORDER BY attnum);
-    result.trigger := CASE
-        WHEN result.shown IS NOT NULL THEN ARRAY['log_members', relation::oid::text, 'show', result.shown::text, '{}', sseapp.binding()]
-        WHEN result.hidden <> '{}' THEN ARRAY['log_members', relation::oid::text, 'hide', result.hidden::text, result.hidden_names::text, sseapp.binding()]
-        ELSE ARRAY['log_row', relation::oid::text] END;
+    result.hidden_names := ARRAY(SELECT a.attname FROM pg_attribute a
+                                 WHERE a.attrelid = relation AND a.attnum = ANY (result.hidden) ORDER BY a.attnum);
+    result.trigger := ARRAY['log_row', relation::oid::text];
+    IF result.shown IS NOT NULL OR result.hidden <> '{}' THEN
+        result.trigger := ARRAY['log_members', relation::oid::text, CASE WHEN result.shown IS NULL THEN 'hide' ELSE 'show' END,
+                                coalesce(result.shown, result.hidden)::text, result.hidden_names::text, sseapp.binding()];
+    END IF;
     RETURN result;
 END
 $body$;
@@ -159,29 +158,35 @@ AS $body$
        AND (SELECT sseapp.trouble(s.shape) FROM sseapp.shapes(present.id) s) IS NULL
 $body$;
 
--- Refuses to leave out what tells rows apart or places them in time.
+-- Refuses to leave out what tells rows apart or places them in time, and a range column that has no ranges.
 CREATE OR REPLACE FUNCTION sseapp.check_columns(present sseapp.watched_table) RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    needed smallint[] := present.range_attnum || ARRAY(SELECT unnest(i.indkey::smallint[]) FROM pg_index i
-                                                       WHERE i.indrelid = present.relation AND i.indisprimary);
-    lost text := (SELECT string_agg(quote_ident(a.attname), ', ') FROM pg_attribute a
-                  WHERE a.attrelid = present.relation AND a.attnum = ANY (needed)
-                    AND NOT EXISTS (SELECT FROM sseapp.visible_column v WHERE v.watch = present.id AND v.attnum = a.attnum));
+    needed smallint[] := present.range_attnum || present.shown || ARRAY(
+        SELECT unnest(i.indkey::smallint[]) FROM pg_index i WHERE i.indrelid = present.relation AND i.indisprimary);
+    lost record;
     range_type regtype := (SELECT sseapp.base_type(a.atttypid) FROM pg_attribute a
                            WHERE a.attrelid = present.relation AND a.attnum = present.range_attnum);
 BEGIN
-    IF lost IS NOT NULL THEN
+    SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS names, bool_or(a.attgenerated = 'v') AS virtual INTO lost
+    FROM pg_attribute a WHERE a.attrelid = present.relation AND a.attnum = ANY (needed)
+      AND NOT EXISTS (SELECT FROM sseapp.visible_column v WHERE v.watch = present.id AND v.attnum = a.attnum);
+    IF lost.virtual THEN
+        RAISE invalid_parameter_value USING MESSAGE = format(
+            '%s: triggers do not see the values of virtual generated columns (%s).', present.relation, lost.names);
+    ELSIF lost.names IS NOT NULL THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('%s: %s cannot be left out, subscribers need the key and the range column.', present.relation, lost),
-            HINT = CASE WHEN present.shown IS NOT NULL THEN 'Name it in only_columns too.' END;
+            MESSAGE = format('%s: subscribers need the key and the range column, so they cannot be left out (%s).',
+                             present.relation, lost.names),
+            HINT = CASE WHEN present.shown IS NOT NULL THEN 'Name them in only_columns too.' END;
+    ELSIF NOT EXISTS (SELECT FROM sseapp.visible_column v WHERE v.watch = present.id) THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('%s: no column is left to see.', present.relation);
     ELSIF range_type NOT IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'int2'::regtype, 'int4'::regtype,
                              'int8'::regtype, 'numeric'::regtype, 'float4'::regtype, 'float8'::regtype) THEN
-        RAISE wrong_object_type USING
-            MESSAGE = format('%s: a range column is a date, a timestamp or a number, %I is %s.', present.relation,
-                             present.range_name, range_type);
+        RAISE wrong_object_type USING MESSAGE = format(
+            '%s: a range column is a date, a timestamp or a number; %I is of type %s.', present.relation, present.range_name, range_type);
     END IF;
 END
 $body$;
@@ -212,21 +217,21 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    present sseapp.watched_table;
+    watch integer := (SELECT w.id FROM sseapp.watched_table w WHERE w.relation = "table");
 BEGIN
-    SELECT * INTO present FROM sseapp.watched_table w WHERE w.relation = "table";
-    IF present.id IS NULL THEN
+    IF watch IS NULL THEN
         RETURN false;
     END IF;
     PERFORM sseapp.lock_tables(ARRAY["table"], 'ACCESS EXCLUSIVE');
-    EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', format('!sseapp_%s', present.id), "table");
-    EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', format('!sseapp_%s_truncate', present.id), "table");
-    DELETE FROM sseapp.watched_table w WHERE w.id = present.id;
-    PERFORM sseapp.tell_reset(present.id, 'the table is no longer watched');
+    EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', '!sseapp_' || watch, "table");
+    EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', '!sseapp_' || watch || '_truncate', "table");
+    PERFORM sseapp.tell_reset(watch, 'the table is no longer watched');
+    DELETE FROM sseapp.watched_table w WHERE w.id = watch;
     RETURN true;
 END
 $body$;
 
+-- What is watched, for people.
 CREATE OR REPLACE VIEW sseapp.watched AS
     SELECT n.nspname AS schema, c.relname AS "table",
            (SELECT array_agg(a.attname ORDER BY k.place)

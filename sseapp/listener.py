@@ -100,9 +100,10 @@ class Listener:
         else:
             reason = "this is another database, or one that was restored or failed over"
         if self._cursor is None or reason is not None:
-            self._cursor, self._epoch, self._sent = Cursor(now.upto), now.epoch, now.greatest_id
+            # the cursor moves only with the reset: were the database lost between the two, the streams would go on
             self._hub.refresh()
             self._hub.begin(now.epoch, now.upto, reason or "the listener began anew")
+            self._cursor, self._epoch, self._sent = Cursor(now.upto), now.epoch, now.greatest_id
         else:
             self._hub.refresh()
 

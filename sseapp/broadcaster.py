@@ -254,16 +254,19 @@ class Broadcaster:
             self._attach(client)
             raise HandedOverError
 
+        handed_back = False
         try:
             for data in client.subscription.frames(follow=back, reset=reset):
                 write_all(client.descriptor, chunk(data) if client.chunked else data)
             write_all(client.descriptor, chunk(b"") if client.chunked else b"")
         except HandedOverError:
-            return
+            handed_back = True
         except OSError:
             pass  # the client has gone
-        os.close(client.descriptor)
-        client.subscription.close()
+        finally:
+            if not handed_back:
+                os.close(client.descriptor)
+                client.subscription.close()
 
 
 def chunk(data: bytes) -> bytes:

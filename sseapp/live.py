@@ -59,6 +59,10 @@ class Result(Channel):
             except SseappError as error:
                 _log.warning("The live result of %s could not be read and is tried again: %s", self.table, error.detail)
                 self._sleep(backoff.delay())
+            except Exception:  # noqa: BLE001  # logged, and its subscribers start again
+                _log.exception("The live result of %s failed.", self.table)
+                self._sleep(backoff.delay())
+                self.end("the result could not be read")
 
     def _follow(self, stream: Stream, backoff: Backoff) -> None:
         while not self._is_idle():

@@ -5,24 +5,23 @@ A failure prints the seed; ``RIG_SEED=<seed>`` in the environment draws the same
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from acceptance.rig import rig
+from support.clusters import wait_until
 from support.servers import Host
+from support.sse import ask
 
-SECONDS = {"pg15": 5, "pg18": 12}
+ENOUGH = {"pg15": {"transactions": 150, "cuts": 100}, "pg18": {"transactions": 600, "cuts": 300}}
 
 
 @pytest.mark.timeout(180)
 def test_every_change_is_told_once_and_in_order(server, dsn, capsys):
     rig.prepare(dsn)
-    with (
-        Host(dsn, workers="2", heartbeat="500ms") as host,
-        rig.Rig(dsn, lambda: [host.address[1]], rig.seed()) as running,
-    ):
-        time.sleep(SECONDS[server.version])  # the workload runs; nothing is waited for
-        report = running.finish()
+    with Host(dsn, workers="2", heartbeat="500ms") as host:
+        wait_until(lambda: ask(host.address, "/readyz").status == 200, 30, "the listener")
+        with rig.Rig(dsn, lambda: [host.address[1]], rig.seed()) as running:
+            running.work(**ENOUGH[server.version])
+            report = running.finish()
         with capsys.disabled():
             print(f"\n{server.version}: {report}")  # noqa: T201  # the seed of a run that fails later must be known
         report.check()

@@ -12,31 +12,33 @@ from math import exp, log
 from random import Random
 
 CUT, RESET, FREEZE, DRIBBLE, REQUEST = "cut", "reset", "freeze", "dribble", "request"
-KINDS = (CUT, CUT, CUT, RESET, RESET, FREEZE, DRIBBLE, REQUEST)
-_LONGEST_REQUEST = 300
+KINDS = (CUT, CUT, CUT, CUT, RESET, RESET, RESET, FREEZE, DRIBBLE, REQUEST)
+_SHORTEST_REQUEST = 80
+_REACHES = ((1, 600), (400, 10_000), (400, 10_000), (4_000, 40_000), (40_000, 200_000))
 
 
 @dataclass(frozen=True)
 class Fault:
     """What becomes of one connection once ``after`` bytes of its answer (``REQUEST``: of its request) have passed.
 
-    Each kind ends the connection: at once by FIN or RST, or after ``seconds`` of silence or of a byte now and then.
+    Each kind ends the connection: at once by FIN or RST, or after ``seconds`` of silence or of a byte now and then. A
+    connection on which so many never pass ends after ``life`` seconds.
     """
 
     kind: str
     after: int
-    seconds: float = 0.0
+    seconds: float
+    life: float
 
 
-def faults(random: Random, *, short: int = 5_000, long: int = 200_000) -> Callable[[], Fault]:
-    """Faults without end: most after few bytes, some after as many as a snapshot needs."""
+def faults(random: Random) -> Callable[[], Fault]:
+    """Faults without end: some in the headers or soon after, most in the first events, some after many of them."""
 
     def draw() -> Fault:
         kind = random.choice(KINDS)
-        if kind == REQUEST:
-            return Fault(kind, random.randint(0, _LONGEST_REQUEST))
-        longest = long if random.random() < 0.2 else short
-        return Fault(kind, int(exp(random.uniform(0, log(longest)))), random.uniform(0.05, 0.8))
+        least, most = (1, _SHORTEST_REQUEST) if kind == REQUEST else random.choice(_REACHES)
+        after = int(exp(random.uniform(log(least), log(most))))
+        return Fault(kind, after, random.uniform(0.05, 0.8), random.uniform(0.5, 5.0))
 
     return draw
 
@@ -97,7 +99,10 @@ class Line:
             asyncio.create_task(self._pump(server[0], client[1], answered)),
         ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            life = None if fault is None else fault.life
+            done, _ = await asyncio.wait(ways, timeout=life, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                self.made.append(fault)
         finally:
             for way in ways:
                 way.cancel()

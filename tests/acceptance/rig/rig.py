@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, Self
+from typing import Self
 
 from acceptance.rig import questions, workload
 from acceptance.rig.checker import History, Verdict, judge
+from acceptance.rig.followers import Followers
 from acceptance.rig.proxy import Line, faults
 from acceptance.rig.subscriber import Subscriber
+from support.clusters import wait_until
 
 from sseapp import schema
 from sseapp.database import Connection
 
 _TABLES = Path(__file__).with_name("tables.sql").read_text()
-_SETTLED = 30.0
 
 
 def seed() -> str:
@@ -41,26 +40,6 @@ def prepare(dsn: str) -> None:
     schema.watch(connection, "item", range_column="at")
     schema.watch(connection, "entry")
     connection.close()
-
-
-class Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def run(self, coroutine: Coroutine[Any, Any, Any], timeout: float = 60.0) -> Any:
-        return self.start(coroutine).result(timeout)
-
-    def start(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 @dataclass
@@ -129,9 +108,8 @@ class Rig:
         self.dsn = dsn
         self.seed = seed
         self._ports = ports
-        self._loop = Loop()
         self._stop = threading.Event()
-        self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
+        self._followers = Followers()
         kinds = [workload.Writer] * writers + [workload.Truncater]
         self.writers = [
             kind(dsn, Random(f"{seed} writer {at}"), self._stop, pace=pace, outages=outages)
@@ -149,16 +127,30 @@ class Rig:
     def __enter__(self) -> Self:
         """Start: half of the subscribers before the first write, the others one after the other."""
         half = len(self.subscribers) // 2
-        self._loop.run(self._join(self.subscribers[:half]))
+        self._followers.join(self.subscribers[:half])
         for writer in self.writers:
             writer.start()
-        self._late = self._loop.start(self._join(self.subscribers[half:], 0.2))
+        self._late = self._followers.join_slowly(self.subscribers[half:], 0.2)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop.set()
-        self._loop.run(self._leave())
-        self._loop.close()
+        self._followers.__exit__(*error)
+
+    def work(self, *, transactions: int, cuts: int, seconds: float = 60.0) -> None:
+        """Go on until so many transactions were committed and so many lines broken."""
+        wait_until(lambda: self._has_done(transactions, cuts), seconds, f"{transactions} transactions and {cuts} cuts")
+
+    def _has_done(self, transactions: int, cuts: int) -> bool:
+        self._followers.check()
+        for writer in self.writers:
+            if writer.error is not None:
+                raise writer.error
+        return self._transactions >= transactions and sum(len(each.line.made) for each in self.subscribers) >= cuts
+
+    @property
+    def _transactions(self) -> int:
+        return sum(writer.counts["commit"] + writer.counts["truncate"] for writer in self.writers)
 
     def finish(self, *, resets: int = 0) -> Report:
         """Stop the writers, let every subscriber come to rest, and judge what they saw."""
@@ -169,51 +161,12 @@ class Rig:
             assert not writer.is_alive(), f"seed {self.seed}: a writer hangs"
             if writer.error is not None:
                 raise writer.error
-        self._loop.run(self._settle(), 2 * _SETTLED)
+        self._followers.settle()
         return self._report(resets)
-
-    async def _join(self, subscribers: list[Subscriber], pause: float = 0.0) -> None:
-        for subscriber in subscribers:
-            await asyncio.sleep(pause)
-            await subscriber.line.open()
-            self._tasks[subscriber] = asyncio.create_task(subscriber.run())
-
-    async def _settle(self) -> None:
-        """Each on a line that holds, opened after the last commit, to the first heartbeat: then it knows all."""
-        await self._cancel()
-        for subscriber in self._tasks:
-            subscriber.line.heal()
-            subscriber.quiet.clear()
-            self._tasks[subscriber] = asyncio.create_task(subscriber.run())
-        quiet = [asyncio.create_task(self._quiet(subscriber)) for subscriber in self._tasks]
-        _, restless = await asyncio.wait(quiet, timeout=_SETTLED)
-        for task in restless:
-            task.cancel()
-
-    async def _quiet(self, subscriber: Subscriber) -> None:
-        """Return when the subscriber heard a heartbeat; or failed, which the end of all tells."""
-        quiet = asyncio.create_task(subscriber.quiet.wait())
-        await asyncio.wait([quiet, self._tasks[subscriber]], return_when=asyncio.FIRST_COMPLETED)
-        quiet.cancel()
-
-    async def _cancel(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        for error in await asyncio.gather(*self._tasks.values(), return_exceptions=True):
-            if not isinstance(error, asyncio.CancelledError):
-                raise error
-
-    async def _leave(self) -> None:
-        try:
-            await self._cancel()
-        finally:
-            for subscriber in self._tasks:
-                await subscriber.line.close()
 
     def _report(self, resets: int) -> Report:
         histories = {table: History(self.dsn, table) for table in ("item", "entry")}
-        done = sum((writer.counts for writer in self.writers), Counter())
-        report = Report(self.seed, done["commit"] + done["truncate"], sum(map(len, histories.values())))
+        report = Report(self.seed, self._transactions, sum(map(len, histories.values())))
         for subscriber in self.subscribers:
             report.add(subscriber, judge(subscriber, histories[subscriber.question.table], self.dsn, resets=resets))
         return report

@@ -109,8 +109,7 @@ class Subscriber:
             assert head.startswith(b"HTTP/1.1 200 "), head
             parser, body = Parser(), Unchunked()
             parser.last_id = self.last_id
-            # a line that froze is given up, as clients do that know of heartbeats
-            while data := await asyncio.wait_for(reader.read(1 << 16), _PATIENCE):
+            while data := await _more(reader):
                 for piece in body.feed(data):
                     for block in parser.feed(piece):
                         self._take(block)
@@ -155,3 +154,10 @@ class Subscriber:
         told = Told(name, key, row, old, data["xid"])
         self.spans[-1].told.append(told)
         told.apply(self.rows)
+
+
+async def _more(reader: asyncio.StreamReader) -> bytes:
+    """What comes next. A line that froze is given up, as clients do that know of heartbeats."""
+    # not wait_for(): in Python 3.11 a result that comes just then swallows a cancellation
+    async with asyncio.timeout(_PATIENCE):
+        return await reader.read(1 << 16)

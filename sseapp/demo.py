@@ -59,8 +59,8 @@ def run(port: int) -> int:
         stack.callback(server.stop)
         _wait_for_answer(port, server)
         stack.enter_context(Workload(dsn))
-        _say(f"\n  The shop is open, after {time.monotonic() - began:.1f} s:  http://127.0.0.1:{port}/\n")
-        _say("  Ctrl-C ends all of it, PostgreSQL included.\n")
+        took = time.monotonic() - began
+        _say(f"\n  The shop is open, after {took:.1f} s:  http://127.0.0.1:{port}/\n\n  Ctrl-C ends all of it.\n")
         while server.running and embedded.running:
             time.sleep(0.5)
         what = "PostgreSQL" if server.running else "gunicorn"
@@ -127,15 +127,16 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _ending_by_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into what Ctrl-C is; on the way out none of them interrupts the stopping."""
+    """Turn SIGTERM and SIGHUP into what Ctrl-C is; only the first of them counts, lest one interrupts the stopping."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    got: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:
-        for other in numbers:
-            signal.signal(other, signal.SIG_IGN)
-        _say("\nClosing ...")
-        signal.default_int_handler(number, frame)
+        got.append(number)
+        if len(got) == 1:
+            _say("\nClosing ...")
+            signal.default_int_handler(number, frame)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, end) for number in numbers]
     try:
         yield

@@ -154,17 +154,6 @@ def running_dsn(folder: Path = FOLDER) -> str | None:
     return None
 
 
-@contextmanager
-def borrowed(folder: Path = FOLDER, report: Report = _silent) -> Iterator[str]:
-    """Yield the DSN of the running server, or of one that runs for the length of this context."""
-    dsn = running_dsn(folder)
-    if dsn is not None:
-        yield dsn
-        return
-    with Embedded(folder, report) as dsn:
-        yield dsn
-
-
 def _create(home: Path, bindir: Path, account: Account) -> None:
     """Make data and password beside ``home`` and rename them: what was interrupted never looks complete."""
     _clear(home)

@@ -58,7 +58,8 @@ class Demo:
 
     def ended(self, seconds):
         """Wait for its end; the exit status."""
-        self.said += self.process.communicate(timeout=seconds)[0]
+        self.process.wait(seconds)
+        self.said += self.process.stdout.read()  # not communicate(): lines that were read ahead would be lost
         return self.process.returncode
 
     def family(self):
@@ -73,7 +74,8 @@ class Demo:
     def close(self):
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.communicate(timeout=15)
+        self.process.wait(15)
+        self.process.stdout.close()
 
 
 @pytest.fixture
@@ -152,11 +154,12 @@ def test_a_signal_ends_all_of_it_within_5_seconds_and_it_opens_again(demo, tmp_p
         stream.event()
         began = time.monotonic()
         first.process.send_signal(number)
+        first.process.send_signal(signal.SIGINT)  # as those do who cannot wait; it must not interrupt the stopping
         assert [block.name for block in stream.rest() if block.fires][-1] == "bye"
         assert first.ended(5) == 0
         assert time.monotonic() - began < 5
     assert [process for process in family if not is_gone(process.pid)] == []
-    assert first.said.endswith("Closing ...\nThe shop is closed.\n")
+    assert first.said.endswith("\n\n  Ctrl-C ends all of it.\n\n\nClosing ...\nThe shop is closed.\n")
     assert "Traceback" not in (folder / ".sseapp" / "gunicorn.log").read_text()
 
 

@@ -32,6 +32,8 @@ SET extra_float_digits = 1; SET lc_monetary = 'C'; SET client_encoding = 'UTF8';
 """
 """What a row's text depends on: the log's triggers pin the same, so that a snapshot and a change print a row alike."""
 
+_SOON = 5.0  # seconds for what a living server answers at once; a listener is to be back 10 s after its database
+
 _CANCELED = "57014"
 _BY_STATE: dict[str, type[errors.DatabaseError]] = {
     "42501": errors.MissingRightError,
@@ -81,8 +83,8 @@ def _translating() -> Iterator[None]:
 class Connection:
     """One session, autocommit. Not for two callers at once.
 
-    ``deadline`` is in seconds, for connecting and for each statement. Raises the :mod:`~sseapp.errors` that the
-    database causes; after a :exc:`~sseapp.errors.ConnectionLostError` the connection is closed.
+    ``deadline`` is in seconds, for each statement; connecting may take 5 s of it. Raises the :mod:`~sseapp.errors` that
+    the database causes; after a :exc:`~sseapp.errors.ConnectionLostError` the connection is closed.
     """
 
     def __init__(self, dsn: str, *, deadline: float = 10.0) -> None:
@@ -91,7 +93,7 @@ class Connection:
         with _translating():
             self._raw: extensions.connection = psycopg2.connect(dsn, async_=True, **_KEEPALIVE)
         with self._closing_on_loss():
-            self._wait(deadline)
+            self._wait(min(_SOON, deadline))
         self.query(f"{_SESSION}; SET statement_timeout = {int(deadline * 1000)}")
 
     @property
@@ -113,6 +115,10 @@ class Connection:
             cursor.execute(statement, parameters)
             self._wait(deadline or self._deadline)
             return cursor.fetchall() if cursor.description else []
+
+    def check(self) -> None:
+        """Raise an error unless the server answers soon: a peer that fell silent looks like one with nothing to say."""
+        self.query("SELECT 1", deadline=min(_SOON, self._deadline))
 
     def wait_for_notify(self, timeout: float) -> bool:
         """Wait until a notification has come, ``timeout`` seconds at most; whether one has. Takes all there are."""

@@ -19,14 +19,15 @@ from sseapp.hub import Hub
 from sseapp.signals import changed
 
 _log = logging.getLogger(__name__)
+_LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may take 5: back within 10 s of the database
 
 
 class Listener:
     """Reads the log for one process, and outlives the loss of its connection.
 
-    ``tick`` is how long it waits for the bell before it looks by itself, in seconds; each look is also the liveness
-    query, with the connection's deadline. ``piece`` is how many changes it reads at once; a batch that holds more than
-    ``storm`` further ones of a table is told to its subscribers by a reset.
+    ``tick`` is how long it waits for the bell before it looks by itself, in seconds; with each look it makes sure that
+    the server still answers. ``piece`` is how many changes it reads at once; a batch that holds more than ``storm``
+    further ones of a table is told to its subscribers by a reset.
     """
 
     def __init__(self, database: Database, hub: Hub, *, tick: float, piece: int, storm: int) -> None:
@@ -56,14 +57,15 @@ class Listener:
         self._stopping.set()
 
     def _run(self) -> None:
-        backoff = Backoff()
+        backoff = Backoff(longest=_LONGEST_PAUSE)
         while not self._stopping.is_set():
             try:
                 self._listen(backoff)
             except SseappError as error:
                 self._failed(error.detail)
-            except Exception as error:  # noqa: BLE001  # logged, and every stream is reset
-                # a fault of ours: nothing may be lost silently, so all subscribers start again from a snapshot
+            except BaseException as error:  # noqa: BLE001  # logged, and every stream is reset
+                # a fault of ours, or of a receiver that wanted to exit: a worker whose listener has ended would answer
+                # and deliver nothing. Nothing may be lost silently, so all subscribers start again from a snapshot.
                 _log.exception("The listener failed; every stream is reset.")
                 self._failed(f"{type(error).__name__} in the listener")
                 self._cursor = None
@@ -79,6 +81,8 @@ class Listener:
         with closing(self._database.connect()) as connection:
             # LISTEN first, then read: what commits in between rings
             connection.query("LISTEN sseapp")
+            # what struck ours has struck the idle ones; a dead one may take its whole deadline to say so
+            self._database.close()
             self._join(connection)
             ticked = monotonic()
             while not self._stopping.is_set():
@@ -88,6 +92,7 @@ class Listener:
                     self.error = None
                     backoff.reset()
                 if not connection.wait_for_notify(self._tick) or monotonic() - ticked >= self._tick:
+                    connection.check()
                     catalog.check_shapes(connection)
                     self._hub.tick()
                     ticked = monotonic()

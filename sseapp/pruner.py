@@ -47,3 +47,5 @@ class Pruner:
                             break
             except SseappError as error:
                 _log.warning("The log could not be pruned and is tried again: %s", error.detail)
+            except Exception:  # noqa: BLE001  # logged; a pruner that has ended would let the log grow without end
+                _log.exception("The pruner failed; it is tried again.")

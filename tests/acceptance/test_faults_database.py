@@ -1,0 +1,176 @@
+"""The database's faults, under load: clients stay connected and are told, and then get what they missed, once.
+
+Each fault strikes one run of the rig, whose verdict (nothing lost, nothing twice) falls at the end of the module.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import ExitStack, contextmanager
+
+import psutil
+import psycopg2
+import pytest
+from acceptance.rig import rig
+from support.clusters import NEWEST, bindir
+from support.gate import Gate
+from support.ordeal import LIVE, PACE, Ordeal, judged, ready
+from support.servers import Host
+from support.sse import Stream, ask
+
+# as much shorter than the defaults as the tests' outages are
+QUICK = PACE | {"deadline": "2s"}
+LAZY = {"wal_writer_delay": "10s", "autovacuum": "off"}
+STREAM = "/tables/item/changes?snapshot=no"
+
+
+@pytest.fixture(scope="module")
+def cluster(clusters):
+    if bindir(NEWEST) is None:
+        pytest.skip("the newest PostgreSQL is not here")
+    with clusters.own(**LAZY) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gate(cluster):
+    """The network between the server and the database; the writers have one of their own."""
+    with Gate(cluster.port) as gate:
+        yield gate
+
+
+@pytest.fixture(scope="module")
+def ordeal(cluster, gate):
+    dsn = cluster.dsn()
+    rig.prepare(dsn)
+    with Host(gate.dsn(dsn), **QUICK) as host:
+        ready(host)
+        with Ordeal(dsn, [host], rig.seed(), subscribers=8, writers=3, calm=3) as ordeal:
+            yield ordeal
+            judged(ordeal)
+            assert "Traceback" not in host.log, host.log
+
+
+@pytest.fixture
+def host(ordeal):
+    return ordeal.hosts[0]
+
+
+@pytest.fixture
+def steady(ordeal):
+    """Nobody whose line held has to connect again."""
+    before = ordeal.connections()
+    yield
+    assert ordeal.connections() == before
+
+
+def sessions(cluster):
+    """The processes that serve the server's sessions."""
+    found = cluster.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'sseapp'")
+    return [psutil.Process(pid) for (pid,) in found]
+
+
+@contextmanager
+def outage(host):
+    """While it lasts clients that are here are told that the line lives, and new ones to come again."""
+    with Stream(host.address, STREAM) as stream:
+        stream.until(lambda block: block.id is not None)
+        yield
+        ready(host, 503)
+        answer = ask(host.address, "/readyz")
+        assert not answer.json["listening"]
+        assert answer.json["error"]
+        with Stream(host.address, "/tables/item/changes") as late:
+            comes_again(late)
+        assert ask(host.address, "/healthz").status == 200
+        for _ in range(3):
+            stream.until(lambda block: "" in block.comments)
+
+
+def comes_again(stream):
+    """An answer that makes clients retry: 200, a time to wait that differs from client to client, and the end."""
+    assert stream.status == 200
+    blocks = stream.rest(15)
+    assert not any(block.fires for block in blocks), blocks
+    assert blocks[-1].retry, blocks
+    assert any(any(block.comments) for block in blocks), blocks
+
+
+@pytest.mark.usefixtures("steady")
+def test_sessions_that_are_ended_are_replaced(ordeal, cluster):
+    def end():
+        cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sseapp'")
+
+    for _ in range(3):
+        assert ordeal.strike(end) < LIVE
+
+
+@pytest.mark.usefixtures("steady")
+def test_a_postmaster_that_is_killed(ordeal, cluster, host):
+    def kill():
+        with outage(host):
+            cluster.kill()
+        cluster.again()
+        return time.monotonic()
+
+    assert ordeal.strike(kill) < LIVE
+
+
+@pytest.mark.usefixtures("steady")
+def test_an_immediate_stop_behind_rollbacks(ordeal, cluster):
+    """Their transaction ids are handed out again."""
+
+    def stop():
+        connection = psycopg2.connect(cluster.dsn())
+        with connection.cursor() as cursor:
+            for _ in range(50):
+                cursor.execute("SELECT pg_current_xact_id()")
+                connection.rollback()
+        process = psutil.Process(cluster.pid)
+        process.send_signal(signal.SIGQUIT)
+        process.wait(10)
+        connection.close()
+        cluster.stop()
+        cluster.again()
+        return time.monotonic()
+
+    assert ordeal.strike(stop) < LIVE
+
+
+@pytest.mark.usefixtures("steady")
+def test_refused_connections(ordeal, cluster, host):
+    def refuse():
+        with outage(host):
+            cluster.stop()
+        cluster.again()
+        return time.monotonic()
+
+    assert ordeal.strike(refuse) < LIVE
+
+
+@pytest.mark.usefixtures("steady")
+def test_sessions_that_are_stopped(ordeal, cluster):
+    """Nothing answers on their connections, which stay open: a deadline notices, and new ones are made."""
+    with ExitStack() as stack:
+
+        def stop():
+            for process in sessions(cluster):
+                process.suspend()
+                stack.callback(process.resume)
+
+        assert ordeal.strike(stop) < LIVE
+
+
+@pytest.mark.usefixtures("steady")
+@pytest.mark.parametrize("kind", ["freeze", "cut"])
+def test_a_network_that_falls_silent(ordeal, gate, host, kind):
+    """First the far end still acknowledges, then not even that. What was connected stays dead when it is mended."""
+
+    def fall_silent():
+        with outage(host):
+            getattr(gate, kind)()
+        gate.mend()
+        return time.monotonic()
+
+    assert ordeal.strike(fall_silent) < LIVE

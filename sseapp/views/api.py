@@ -12,7 +12,7 @@ from werkzeug.routing import PathConverter
 
 from sseapp import concurrency, poll
 from sseapp.broadcaster import STALL
-from sseapp.errors import NotAcceptableError, UnavailableError
+from sseapp.errors import BadParameterError, NotAcceptableError, UnavailableError
 from sseapp.runtime import Process, Runtime
 from sseapp.subscription import Changes, Rows, apology
 from sseapp.table import Table
@@ -62,7 +62,10 @@ def _runtime() -> Runtime:
 
 
 def _args() -> list[tuple[str, str]]:
-    return list(request.args.items(multi=True))
+    try:
+        return list(request.args.items(multi=True))
+    except UnicodeDecodeError:
+        raise BadParameterError("The query holds bytes that are no UTF-8; percent-encode it.") from None
 
 
 def _wants_stream() -> bool:

@@ -49,6 +49,7 @@ class Guard:
             child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: S603, PLW1509
             while child.poll() is None and not self.released:
                 self._listen(None)
+            self._listen(0)  # what the parent said before the child's end counts, even if it was seen after that
             if self.released:
                 return self._stop(child)
             failures = 1 if time.monotonic() - began > STEADY else failures + 1

@@ -12,6 +12,8 @@ from support.clusters import SETTINGS, Server, scratch
 from sseapp.account import unprivileged
 from sseapp.cluster import Cluster
 
+_QUICKLY = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+
 
 class Standby(Server):
     """A copy of ``primary`` that follows it; the primary's commits wait for it, so that a promotion loses none."""
@@ -23,7 +25,7 @@ class Standby(Server):
         Cluster.__init__(self, primary.bindir, folder / "data", account, SETTINGS, folder / "log")
         self.version = primary.version
         source = ["--pgdata", self.data, "--host=127.0.0.1", f"--port={primary.port}", "--username=postgres"]
-        command = account.command([primary.bindir / "pg_basebackup", *source, "--write-recovery-conf"])
+        command = account.command([primary.bindir / "pg_basebackup", *source, *_QUICKLY])
         subprocess.run(command, check=True, capture_output=True, cwd="/")
 
     def _pid_file(self) -> list[str]:

@@ -1,0 +1,132 @@
+"""Faults after which the log is another one, or not ours to read: an honest reset, or everything as it was."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing, contextmanager
+
+import psycopg2
+import pytest
+from acceptance.rig import rig
+from acceptance.rig.checker import query
+from acceptance.test_faults_database import comes_again, outage
+from support.ordeal import LIVE, PACE, Ordeal, judged, ready
+from support.servers import Host
+from support.sse import Stream, ask
+from support.standby import standby
+
+from sseapp import schema
+
+QUICK = PACE | {"deadline": "2s"}
+
+
+@contextmanager
+def struck(dsn, served=None):
+    """An ordeal on a new server."""
+    with Host(served or dsn, **QUICK) as host:
+        ready(host)
+        with Ordeal(dsn, [host], rig.seed(), subscribers=6, writers=3, calm=2) as ordeal:
+            yield ordeal, host
+        assert "Traceback" not in host.log, host.log
+
+
+def test_a_promoted_standby(own_cluster):
+    """It is another timeline: whoever comes back gets a reset, also those that stayed connected."""
+    rig.prepare(own_cluster.dsn())
+    with standby(own_cluster) as second:
+        ports = f"127.0.0.1:{own_cluster.port},127.0.0.1:{second.port}"
+        dsn = f"postgresql://postgres@{ports}/postgres?target_session_attrs=read-write"
+        with struck(dsn) as (ordeal, host):
+
+            def promote():
+                with outage(host):
+                    own_cluster.kill()
+                second.promote()
+                return time.monotonic()
+
+            assert ordeal.strike(promote) < LIVE
+            report = judged(ordeal, resets=2)
+        assert any("failed over" in reason for reason in report.resets), report.resets
+
+
+def test_a_replica_that_cannot_be_written(own_cluster):
+    """A listener cannot listen there: clients are told to come again, and once it was promoted they are served."""
+    rig.prepare(own_cluster.dsn())
+    with standby(own_cluster) as second, Host(second.dsn(), **QUICK) as host:
+        ready(host, 503)
+        assert "recovery" in ask(host.address, "/readyz").json["error"]
+        with Stream(host.address, "/tables/item/changes", patience=15) as stream:
+            comes_again(stream)
+        refused = ask(host.address, "/tables/item/rows", patience=15)
+        assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+        own_cluster.stop()
+        second.promote()
+        since = time.monotonic()
+        ready(host)
+        with Stream(host.address, "/tables/item/changes") as stream:
+            assert stream.event().name == "snapshot"
+        assert time.monotonic() - since < LIVE
+
+
+def test_rights_that_are_taken_away_and_given_back(own_cluster):
+    """No reset is due: the log has gone on."""
+    rig.prepare(own_cluster.dsn())
+    query(own_cluster.dsn(), "CREATE ROLE serving LOGIN IN ROLE postgres")
+    with struck(own_cluster.dsn(), own_cluster.dsn(user="serving")) as (ordeal, host):
+
+        def take():
+            with outage(host):
+                query(own_cluster.dsn(), "REVOKE postgres FROM serving")
+            query(own_cluster.dsn(), "GRANT postgres TO serving")
+            return time.monotonic()
+
+        before = ordeal.connections()
+        assert ordeal.strike(take) < LIVE
+        assert ordeal.connections() == before
+        judged(ordeal)
+
+
+def test_a_log_that_is_dropped_and_installed_again(own_cluster):
+    """What was written meanwhile nobody has noted: a reset, and a snapshot that has it."""
+    dsn = own_cluster.dsn()
+    rig.prepare(dsn)
+    with struck(dsn) as (ordeal, host):
+
+        def drop():
+            with outage(host):
+                query(dsn, "DROP SCHEMA sseapp CASCADE")
+            install(dsn)
+            return time.monotonic()
+
+        assert ordeal.strike(drop) < LIVE
+        report = judged(ordeal, resets=2)
+    assert any("another database" in reason for reason in report.resets), report.resets
+
+
+def install(dsn):
+    """Install and watch in one transaction: no table is missing in between."""
+    watches = "SELECT sseapp.watch('item', 'at'), sseapp.watch('entry');\nCOMMIT;"
+    with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(schema.printable().replace("COMMIT;", watches))
+
+
+@pytest.mark.parametrize("kind", ["gthread", "waitress"])
+def test_a_host_on_threads_stays_true_to_its_clients(own_cluster, kind):
+    """The same through other hosts: one outage each."""
+    rig.prepare(own_cluster.dsn())
+    with Host(own_cluster.dsn(), kind, **QUICK) as host:
+        ready(host)
+        with Ordeal(own_cluster.dsn(), [host], rig.seed(), subscribers=1, writers=2, calm=2) as ordeal:
+            ordeal.subscribers[-1].line.heal()
+
+            def kill():
+                own_cluster.kill()
+                ready(host, 503)
+                own_cluster.again()
+                return time.monotonic()
+
+            before = ordeal.connections()
+            assert ordeal.strike(kill) < LIVE
+            assert ordeal.connections() == before
+            judged(ordeal)

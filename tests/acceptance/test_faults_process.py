@@ -1,0 +1,122 @@
+"""Processes that die, end, are replaced, or fail within: clients go on elsewhere, and lose nothing."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import ExitStack
+
+import pytest
+from acceptance.rig import rig
+from support.altered import altered
+from support.clusters import NEWEST, bindir, wait_until
+from support.ordeal import LIVE, PACE, Ordeal, judged, ready
+from support.servers import Host
+from support.site import site as serve_site
+from support.sse import Stream, ask
+
+BYE = 2.0
+"""Seconds within which every stream has its bye."""
+
+
+@pytest.fixture(scope="module")
+def dsn(clusters):
+    if bindir(NEWEST) is None:
+        pytest.skip("the newest PostgreSQL is not here")
+    with clusters.shared(NEWEST).database() as dsn:
+        rig.prepare(dsn)
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def start(dsn):
+    """Start a server; all end with the module."""
+    with ExitStack() as stack:
+
+        def start(workers=1):
+            host = stack.enter_context(Host(dsn, workers=str(workers), **PACE))
+            ready(host)
+            return host
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def ordeal(dsn, start):
+    """Two servers, one of two workers, and the verdict of all faults at the end."""
+    hosts = [start(2), start()]
+    with Ordeal(dsn, hosts, rig.seed(), subscribers=8, writers=3, calm=4) as ordeal:
+        yield ordeal
+        judged(ordeal)
+    for host in hosts:
+        assert "Traceback" not in host.log, host.log
+
+
+def test_a_worker_that_is_killed(ordeal):
+    for host in ordeal.hosts:
+        assert ordeal.strike(host.worker.kill) < LIVE
+
+
+def test_a_reload(ordeal):
+    before = ordeal.hosts[0].master.children()
+    assert ordeal.strike(lambda: ordeal.hosts[0].signal(signal.SIGHUP)) < LIVE
+    wait_until(lambda: not any(worker.is_running() for worker in before), what="the old workers' end")
+
+
+def test_a_rolling_restart(ordeal, start):
+    """One port after the other: its streams are told to go within 2 s, and the other port, or the new one, takes them."""
+
+    def restart(at):
+        old = ordeal.hosts[at]
+        with Stream(old.address, "/tables/item/changes?snapshot=no") as stream:
+            stream.until(lambda block: block.id is not None)
+            ordeal.hosts[at] = start()
+            began = time.monotonic()
+            old.signal(signal.SIGTERM)
+            assert stream.rest()[-1].name == "bye"
+            assert time.monotonic() - began < BYE
+            old.wait(5)
+        return began
+
+    for at in range(2):
+        assert ordeal.strike(lambda at=at: restart(at)) < LIVE
+
+
+BROKEN = """
+from sseapp import hub
+from sseapp.hub import Hub
+
+dispatch = Hub.dispatch
+
+
+def failing(self, batch):
+    if batch.changes and (FOLDER / "error").exists():
+        error = (FOLDER / "error").read_text()
+        (FOLDER / "error").unlink()
+        raise {"SystemExit": SystemExit, "ValueError": ValueError}[error]
+    dispatch(self, batch)
+
+
+Hub.dispatch = failing
+"""
+
+
+@pytest.mark.parametrize("kind", ["gevent", "gthread"])
+@pytest.mark.parametrize("error", ["ValueError", "SystemExit"])
+def test_a_listener_that_fails_within_starts_anew(pg18, kind, error):
+    """It may have lost the change it had in hand: all streams are reset, and it is in the log."""
+    with altered(BROKEN) as (folder, options), serve_site(pg18, kind, options) as site:
+        table, other = site.table(rows="(1, 'x')"), site.table()
+        with site.follow(table) as stream, site.follow(other) as bystander:
+            stream.event("snapshot")
+            bystander.event("snapshot")
+            (folder / "error").write_text(error)
+            site.sql(f"INSERT INTO {table} VALUES (2, 'y')")
+            assert stream.event("reset").json["reason"]
+            assert [row["id"] for row in stream.event("snapshot").json["rows"]] == [1, 2]
+            bystander.event("reset")
+            bystander.event("snapshot")
+            site.sql(f"INSERT INTO {table} VALUES (3, 'z')")
+            assert stream.event("insert").json["row"]["id"] == 3
+        assert "The listener failed; every stream is reset." in site.host.log
+        assert ask(site.host.address, "/readyz").status == 200

@@ -10,7 +10,7 @@ from sseapp import statements
 from sseapp.change import Batch, Change
 from sseapp.cursor import Cursor, Snapshot
 from sseapp.database import Connection, Database
-from sseapp.errors import CursorGoneError
+from sseapp.errors import CursorGoneError, NotInstalledError, UndefinedError
 
 _NO_ID = 2**62  # above every id: no row is asked for by its id
 _CHANGE = 8  # columns of a change
@@ -44,8 +44,11 @@ class Replay:
 
 
 def position(connection: Connection) -> Position:
-    """Where the log stands now."""
-    ((epoch, snapshot, greatest, greatest_id, horizon, horizon_id),) = connection.query(_named("position"))
+    """Where the log stands now. Raises :exc:`~sseapp.errors.NotInstalledError`."""
+    try:
+        ((epoch, snapshot, greatest, greatest_id, horizon, horizon_id),) = connection.query(_named("position"))
+    except UndefinedError:
+        raise NotInstalledError from None
     upto = Snapshot.parse(snapshot).cut(int(greatest))
     return Position(epoch, upto, greatest_id, Snapshot.parse(horizon), horizon_id)
 

@@ -94,6 +94,10 @@ class UndefinedError(DatabaseError):
     """A table, column or function is not there (any more)."""
 
 
+class NotInstalledError(UnavailableError):
+    """sseapp is not installed in this database: `python -m sseapp watch TABLE` installs it."""
+
+
 class DataRejectedError(DatabaseError):
     """The database refused a value."""
 

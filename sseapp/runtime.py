@@ -14,7 +14,14 @@ from sseapp import catalog, concurrency, embedded, question
 from sseapp.broadcaster import Broadcaster
 from sseapp.config import Settings
 from sseapp.database import Database
-from sseapp.errors import EmbeddedError, NotFoundError, ShapeChangedError, UnavailableError
+from sseapp.errors import (
+    EmbeddedError,
+    NotFoundError,
+    NotInstalledError,
+    ShapeChangedError,
+    UnavailableError,
+    UndefinedError,
+)
 from sseapp.hub import Hub
 from sseapp.listener import Listener
 from sseapp.live import Results
@@ -96,9 +103,12 @@ class Runtime:
 
     def _load(self) -> dict[int, Table]:
         with self.database.connection() as connection:
-            # so that a change of shape is in the log before a table of the new one is used
-            catalog.check_shapes(connection)
-            return catalog.load(connection)
+            try:
+                # so that a change of shape is in the log before a table of the new one is used
+                catalog.check_shapes(connection)
+                return catalog.load(connection)
+            except UndefinedError:
+                raise NotInstalledError from None
 
 
 @lru_cache(maxsize=1024)

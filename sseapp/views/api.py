@@ -12,7 +12,7 @@ from werkzeug.routing import PathConverter
 
 from sseapp import concurrency, poll
 from sseapp.broadcaster import STALL
-from sseapp.errors import BadParameterError, NotAcceptableError, UnavailableError
+from sseapp.errors import BadParameterError, NotAcceptableError, NotInstalledError, UnavailableError
 from sseapp.runtime import Process, Runtime
 from sseapp.subscription import Changes, Rows, apology
 from sseapp.table import Table
@@ -34,8 +34,11 @@ def init_app(app: Flask) -> None:
 
 @_api.get("/tables")
 def tables() -> Response:
-    """The watched tables, in order of their names."""
-    watched = sorted(_runtime().hub.refresh().values(), key=str)
+    """The watched tables, in order of their names; none where sseapp is not installed yet."""
+    try:
+        watched = sorted(_runtime().hub.refresh().values(), key=str)
+    except NotInstalledError:
+        watched = []
     return jsonify(tables=[_described(table) for table in watched])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.clusters import NEWEST, VERSIONS, bindir
+from support.servers import KINDS
 from support.site import site as serve_site
 
 
@@ -22,4 +23,13 @@ def newest(clusters):
     if bindir(NEWEST) is None:
         pytest.skip(f"the programs of PostgreSQL {NEWEST.removeprefix('pg')} are not here")
     with serve_site(clusters.shared(NEWEST)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def hosted(request, clusters):
+    """A server of each kind, on the newest version."""
+    if bindir(NEWEST) is None:
+        pytest.skip(f"the programs of PostgreSQL {NEWEST.removeprefix('pg')} are not here")
+    with serve_site(clusters.shared(NEWEST), request.param) as found:
         yield found

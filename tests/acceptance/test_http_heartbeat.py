@@ -4,17 +4,6 @@ from __future__ import annotations
 
 import time
 
-import pytest
-from support.servers import KINDS
-from support.site import site as serve_site
-
-
-@pytest.fixture(params=KINDS, scope="module")
-def hosted(request, clusters):
-    """A server of each kind: heartbeats come from a broadcaster here, from a generator there."""
-    with serve_site(clusters.shared("pg18"), request.param) as found:
-        yield found
-
 
 def _is_heartbeat(block):
     return not block.fires and block.retry is None

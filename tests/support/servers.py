@@ -35,7 +35,7 @@ _COMMANDS = {
 }
 KINDS = tuple(_COMMANDS)
 _ADDRESS = re.compile(r"(?:Listening at:|Serving on) http://127\.0\.0\.1:(\d+)")
-_SIGNALS = {"waitress": "INT:3"}
+_PLANS = {"waitress": "INT:3"}  # gunicorn: QUIT is at once, TERM waits for what is under way
 
 
 class Host:
@@ -50,7 +50,7 @@ class Host:
         if kind == "waitress":
             environ["SSEAPP_THREADS"] = str(THREADS)
         environ |= {f"SSEAPP_{name.upper()}": value for name, value in settings.items()}
-        plan = _SIGNALS.get(kind, "TERM:3")
+        plan = _PLANS.get(kind, "QUIT:3")
         self._tether = Tether([*_COMMANDS[kind], *options], plan=plan, log=self._log, environ=environ, folder=ROOT)
         try:
             self.address: Address = ("127.0.0.1", int(wait_until(self._listening, 20, "the server's start")[1]))

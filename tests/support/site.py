@@ -74,9 +74,11 @@ class Site:
     def watch(self, table: str, arguments: str = "") -> None:
         self.sql(f"SELECT sseapp.watch(%s{', ' if arguments else ''}{arguments})", table)
 
-    def get(self, path: str, headers: dict[str, str] | None = None, **parameters: Any) -> sse.Answer:
+    def get(
+        self, path: str, headers: dict[str, str] | None = None, *, patience: float = sse.PATIENCE, **parameters: Any
+    ) -> sse.Answer:
         """``path`` as it is, ``parameters`` encoded."""
-        return sse.ask(self.host.address, path + query(parameters), headers)
+        return sse.ask(self.host.address, path + query(parameters), headers, patience=patience)
 
     def head(self, target: str, headers: dict[str, str] | None = None) -> sse.Answer:
         return sse.ask(self.host.address, target, headers, method="HEAD")
@@ -131,12 +133,16 @@ class Site:
         while self.sql("SELECT sseapp.prune('0 s')") != [(0,)]:
             pass
 
-    def renew_pool(self) -> None:
-        """End the server's idle sessions: settings of the database hold for new ones. Its listener comes back, too."""
+    def end_sessions(self) -> None:
+        """End the server's sessions in the database."""
         self.sql(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name = 'sseapp'"
         )
+
+    def renew_pool(self) -> None:
+        """The same, and wait until the listener is back: settings of the database hold for new sessions."""
+        self.end_sessions()
         wait_until(lambda: self.get("/readyz").status == 200, what="the listener to be back")
 
     def shapes_told(self) -> None:

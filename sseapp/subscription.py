@@ -194,6 +194,8 @@ class Changes(Subscription[Stream]):
         if replay.more:
             raise ResetError("more changes were missed than a snapshot is worth")
         self._stand(position, replay.upto)
+        if not replay.new:
+            self._stood = None  # nothing brought the id of where the client stands now: a heartbeat will
         return (b"" if bound is None else window(bound)) + replay.frames(stream.scope)
 
     def _snapshot(self, stream: Stream, reason: str | None) -> bytes:

@@ -197,6 +197,22 @@ def test_it_would_without_the_rule(pg18, databases, monkeypatch, interleaving, t
         interleaving(bench, monkeypatch)
 
 
+def test_a_client_that_missed_nothing_of_its_own_is_told_where_it_stands(pg18, databases):
+    """Else its cursor would grow old while the log is at rest."""
+    few = ("id", "lt.10")
+    with Bench(databases(pg18)) as bench:
+        client = bench.client("", few)
+        stored = client.hear().last_id
+        client.close()
+        bench.insert(50)
+        bench.read()
+        back = bench.client(stored, few).hear()
+        again = bench.client(back.last_id, few).hear()
+    assert not back.items
+    assert back.last_id not in (stored, "")
+    assert again.last_id == back.last_id
+
+
 @pytest.fixture
 def lazy_cluster(own_cluster):
     """It writes the log of a transaction that rolled back only when it must."""

@@ -70,9 +70,9 @@ def test_every_transaction_of_pgbench_is_told_once(pg18, dsn, capsys):
         wait_until(lambda: all(subscriber.spans for subscriber in (*calm, *broken)), 30, "the first positions")
         made = pgbench(pg18, dsn)
         wait_until(lambda: calm[1].events > made, 60, "the history's lines and the truncate that comes before")
-        followers.settle()
+        followers.settle(dsn)
     for subscriber in (*calm, *broken):
-        assert subscriber.quiet.is_set(), subscriber.last
+        assert subscriber.at_rest, subscriber.last
         assert (subscriber.reasons, len(subscriber.spans)) == ([], 1), subscriber.last
     for each in (calm[0], broken[0]):
         check_accounts(each, dsn, made)

@@ -6,11 +6,16 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Self
 
+from acceptance.rig.checker import query
 from acceptance.rig.subscriber import Subscriber
 
+from sseapp.cursor import Snapshot
+
 _SETTLED = 30.0
+_END = "SELECT pg_current_snapshot()::text, coalesce(max(xid::text::bigint), 0) FROM sseapp.change"
 
 
 class Loop:
@@ -53,12 +58,14 @@ class Followers:
             if task.done() and not task.cancelled():
                 task.result()
 
-    def settle(self) -> None:
-        """Give each a line that holds, and wait for the first heartbeat on it: then it knows all that was committed.
+    def settle(self, dsn: str) -> None:
+        """Give each a line that holds, and wait until its cursor is that of the log's end and all is quiet.
 
-        Whoever does not come to rest is not ``quiet`` at the end; what made one fail is raised.
+        Nothing may be written meanwhile. Whoever does not come to rest is not ``at_rest`` then; what made one fail is
+        raised.
         """
-        self._loop.run(self._settle(), 2 * _SETTLED)
+        ((snapshot, greatest),) = query(dsn, _END)
+        self._loop.run(self._settle(Snapshot.parse(snapshot).cut(greatest)), 2 * _SETTLED)
 
     def __enter__(self) -> Self:
         return self
@@ -75,21 +82,21 @@ class Followers:
             await subscriber.line.open()
             self._tasks[subscriber] = asyncio.create_task(subscriber.run())
 
-    async def _settle(self) -> None:
+    async def _settle(self, end: Snapshot) -> None:
         await self._cancel()
         for subscriber in self._tasks:
             subscriber.line.heal()
-            subscriber.quiet.clear()
             self._tasks[subscriber] = asyncio.create_task(subscriber.run())
-        quiet = [asyncio.create_task(self._quiet(subscriber)) for subscriber in self._tasks]
-        _, restless = await asyncio.wait(quiet, timeout=_SETTLED)
-        for task in restless:
-            task.cancel()
+        await asyncio.gather(*[self._rest(subscriber, end) for subscriber in self._tasks])
 
-    async def _quiet(self, subscriber: Subscriber) -> None:
-        quiet = asyncio.create_task(subscriber.quiet.wait())
-        await asyncio.wait([quiet, self._tasks[subscriber]], return_when=asyncio.FIRST_COMPLETED)
-        quiet.cancel()
+    async def _rest(self, subscriber: Subscriber, end: Snapshot) -> None:
+        """Heartbeats move the cursor of a subscriber whose filter is quiet."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLED):
+                while not subscriber.at_rest and not self._tasks[subscriber].done():
+                    subscriber.quiet.clear()
+                    await subscriber.quiet.wait()
+                    subscriber.at_rest = subscriber.stands_at(end)
 
     async def _cancel(self) -> None:
         for task in self._tasks.values():
@@ -104,3 +111,7 @@ class Followers:
         finally:
             for subscriber in self._tasks:
                 await subscriber.line.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)

@@ -58,7 +58,7 @@ class Report:
 
     def add(self, subscriber: Subscriber, verdict: Verdict) -> None:
         self.subscribers += 1
-        if not subscriber.quiet.is_set():
+        if not subscriber.at_rest:
             verdict.faults.append("it did not come to rest")
         self.events += subscriber.events
         self.connections += subscriber.connections
@@ -161,7 +161,7 @@ class Rig:
             assert not writer.is_alive(), f"seed {self.seed}: a writer hangs"
             if writer.error is not None:
                 raise writer.error
-        self._followers.settle()
+        self._followers.settle(self.dsn)
         return self._report(resets)
 
     def _report(self, resets: int) -> Report:

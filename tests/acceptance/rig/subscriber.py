@@ -14,6 +14,8 @@ from acceptance.rig.proxy import Line
 from acceptance.rig.questions import Question, Row
 from support.sse import Block, Parser
 
+from sseapp.cursor import Snapshot, decode
+
 _PATIENCE = 5.0
 _LAST = 12
 
@@ -87,6 +89,7 @@ class Subscriber:
         self.events = 0
         self.connections = 0
         self.quiet = asyncio.Event()
+        self.at_rest = False
         self.last: deque[str] = deque(maxlen=_LAST)
         self._random = random
 
@@ -97,6 +100,13 @@ class Subscriber:
             except (OSError, EOFError, TimeoutError) as error:
                 self.last.append(f"-- {type(error).__name__} {error}")
             await asyncio.sleep(self._random.uniform(0, 0.2))
+
+    def stands_at(self, end: Snapshot) -> bool:
+        """Whether its cursor says that it was told all that ``end`` sees."""
+        if not self.last_id:
+            return False
+        cursor, _ = decode(self.last_id)
+        return cursor.position is None and cursor.upto.contains(end)
 
     async def _connection(self) -> None:
         async with asyncio.timeout(_PATIENCE):

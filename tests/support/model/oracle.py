@@ -1,0 +1,121 @@
+"""What a subscriber must be told, said without any of the code that tells it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+from support.model.postgres import WATCH
+
+
+class ViolationError(AssertionError):
+    """The promise is broken."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question: the parameters of its address, which rows it takes, and the columns that it shows."""
+
+    table: str
+    arguments: tuple[tuple[str, str], ...]
+    parts: frozenset[int]
+    columns: tuple[str, ...]
+
+    def accepts(self, row):
+        return row["part"] in self.parts
+
+    def shown(self, row):
+        return {column: row[column] for column in self.columns}
+
+    def rows(self, tables):
+        """The rows of the question, as ``Counter`` of texts."""
+        return Counter(_text(self.shown(row)) for row in tables[self.table].values() if self.accepts(row))
+
+    def events(self, changes):
+        """What to tell of ``changes``, in their order: the event's name, xid, row and old row."""
+        for change in changes:
+            if change.watch == WATCH[self.table]:
+                old, new = (value and json.loads(value) for value in (change.old, change.new))
+                for name, row, before in self._events(change.kind, old, new):
+                    yield name, str(change.xid), row and _text(self.shown(row)), before and _text(self.shown(before))
+
+    def _events(self, kind, old, new):
+        if kind == "t":
+            return [("truncate", None, None)]
+        was_in, is_in = bool(old) and self.accepts(old), bool(new) and self.accepts(new)
+        if was_in and is_in and self.table == "accounts" and old["id"] == new["id"]:
+            return [("update", new, old)] if self.shown(old) != self.shown(new) else []
+        if was_in and is_in and self.shown(old) == self.shown(new):
+            return []
+        return [("delete", None, old)] * was_in + [("insert", new, None)] * is_in
+
+
+ASKED = [
+    Asked("accounts", (), frozenset({0, 1, 2}), ("id", "part", "v")),
+    Asked("accounts", (("part", "eq.1"),), frozenset({1}), ("id", "part", "v")),
+    Asked("accounts", (("part", "in.(0,2)"),), frozenset({0, 2}), ("id", "part", "v")),
+    Asked("accounts", (("columns", "part"),), frozenset({0, 1, 2}), ("id", "part")),
+    Asked("accounts", (("part", "gte.1"), ("columns", "v")), frozenset({1, 2}), ("id", "v")),
+    Asked("history", (), frozenset({0, 1, 2}), ("part", "v")),
+    Asked("history", (("part", "lt.2"),), frozenset({0, 1}), ("part", "v")),
+]
+
+
+class State:
+    """What one subscriber holds, as its events make it. Every event must fit the rows that it finds."""
+
+    def __init__(self, asked):
+        self.asked = asked
+        self.rows = Counter()
+        self.told = Counter()
+        self.moment = None
+        """How many changes of the history the last snapshot holds; ``None`` before the first."""
+
+    def start(self, rows):
+        """A snapshot: with it the history is told up to its moment."""
+        (moment,) = [row["moment"] for row in rows if "moment" in row]
+        self.moment = moment
+        self.rows = Counter(_text(row) for row in rows if "moment" not in row)
+        self.told = Counter()
+
+    def apply(self, name, data):
+        """A change's event."""
+        row, old = (value and _text(value) for value in (data.get("row"), data.get("old")))
+        self.told[name, data["xid"], row, old] += 1
+        if name == "truncate":
+            self.rows.clear()
+        if old:
+            self._remove(name, old)
+        if row:
+            self._add(name, data["row"])
+
+    def _remove(self, name, old):
+        if not self.rows[old]:
+            raise ViolationError(f"{name} of {old}, which is not there: {self._rows()}")
+        self.rows -= Counter([old])
+
+    def _add(self, name, row):
+        if "id" in row and any(json.loads(held)["id"] == row["id"] for held in self.rows):
+            raise ViolationError(f"{name} of {row}, which is there already: {self._rows()}")
+        self.rows[_text(row)] += 1
+
+    def _rows(self):
+        return " ".join(sorted(self.rows.elements()))
+
+    def check(self, postgres):
+        """That nothing is missing and nothing is there twice, once all has been told."""
+        if self.moment is None:
+            raise ViolationError("no snapshot came")
+        changes = postgres.history[self.moment :]
+        if any(change.kind == "r" and change.watch == WATCH[self.asked.table] for change in changes):
+            raise ViolationError("a reset was not told")
+        expected = Counter(self.asked.events(changes))
+        if self.told != expected:
+            raise ViolationError(f"lost: {[*(expected - self.told)]}; too often: {[*(self.told - expected)]}")
+        if self.rows != self.asked.rows(postgres.tables):
+            raise ViolationError(f"{self._rows()} is not what the table holds: {postgres.tables[self.asked.table]}")
+
+
+def _text(row):
+    return json.dumps(row, separators=(",", ":"))

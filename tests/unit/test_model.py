@@ -1,0 +1,124 @@
+"""The algebra of the cursor on a simulated database: no interleaving loses or repeats a change.
+
+Real are the listener, the hub, the rings, the subscriptions, the long poll and what they are made of. Simulated are
+PostgreSQL behind its statements, the waits (so that every order of steps may happen), the clock and the clients.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from support.model.breaks import BREAKS
+from support.model.oracle import ViolationError
+from support.model.world import Faults, simulated
+
+STEPS = 500
+SEARCHED = 80
+"""Histories in which a break has to show; a few are enough for most."""
+
+WITHOUT_RESETS = {
+    "lines are cut": Faults(cut=60, drop=10),
+    "processes die": Faults(cut=20, drop=20, die=20),
+    "the database crashes": Faults(cut=20, crash=20),
+    "clients are too slow": Faults(cut=20, ring=(600,)),
+}
+WITH_RESETS = {
+    "the log is pruned": Faults(cut=40, prune=30),
+    "tables change their shape": Faults(cut=40, reset=10),
+    "much is missed at once": Faults(cut=40, limit=(3,), storm=(2,)),
+    "commits are lost in a crash": Faults(cut=20, forgetful_crash=20),
+    "a standby takes over": Faults(cut=20, fail_over=3),
+    "all of it": Faults(
+        cut=40, drop=5, die=3, crash=5, fail_over=1, prune=10, reset=3, limit=(3, 10_000), ring=(600, 1 << 20)
+    ),
+}
+
+
+def _run(seed, faults, steps=STEPS):
+    """A history, to its end, and what it held."""
+    with simulated(Random(seed), faults) as world:
+        try:
+            world.run(steps)
+            world.check()
+        finally:
+            world.end()
+        return world
+
+
+def _is_telling(world):
+    assert sum(client.events for client in world.clients) > 20, "too little happened to prove anything"
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", WITHOUT_RESETS)
+def test_all_is_told_once_and_without_a_reset(name, seed):
+    world = _run(seed, WITHOUT_RESETS[name])
+    _is_telling(world)
+    assert world.resets == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", WITH_RESETS)
+def test_all_is_told_once_or_a_reset_is_told(name, seed):
+    world = _run(seed, WITH_RESETS[name])
+    _is_telling(world)
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_the_model_sees_each_rule_broken(name, monkeypatch):
+    breaks, faults = BREAKS[name]
+    breaks(monkeypatch)
+    for seed in range(SEARCHED):
+        try:
+            _run(seed, faults)
+        except ViolationError:
+            return
+    pytest.fail(f"{name}: nothing was lost or repeated in {SEARCHED} histories")
+
+
+class Model(RuleBasedStateMachine):
+    """The same with Hypothesis at the wheel: it finds the shortest history that goes wrong."""
+
+    def __init__(self):
+        super().__init__()
+        self._stack = ExitStack()
+
+    @initialize(seed=st.integers(0, 1 << 16))
+    def begins(self, seed):
+        self.world = self._stack.enter_context(simulated(Random(seed), Faults()))
+
+    @rule(count=st.integers(1, 20))
+    def applications_write(self, count):
+        for _ in range(count):
+            self.world.write()
+
+    @rule(count=st.integers(1, 20))
+    def processes_go_on(self, count):
+        for _ in range(count):
+            self.world.advance()
+
+    @rule(fault=st.sampled_from(["cut", "drop", "die", "crash", "prune", "reset"]))
+    def a_fault_happens(self, fault):
+        self.world.suffer(fault)
+
+    @rule()
+    def everyone_is_told(self):
+        self.world.check()
+
+    def teardown(self):
+        try:
+            self.world.check()
+        finally:
+            self.world.end()
+            self._stack.close()
+
+
+TestModel = Model.TestCase
+TestModel.settings = settings(
+    max_examples=8, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -25,10 +25,12 @@ _KEEPALIVE: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 3000,
     "application_name": "sseapp",
+    # not by SET: the driver would go on in the encoding that the database or the role has by default
+    "client_encoding": "UTF8",
 }
 _SESSION = """
 SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';
-SET extra_float_digits = 1; SET lc_monetary = 'C'; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on
+SET extra_float_digits = 1; SET lc_monetary = 'C'; SET standard_conforming_strings = on
 """
 """What a row's text depends on: the log's triggers pin the same, so that a snapshot and a change print a row alike."""
 

@@ -1,0 +1,288 @@
+"""Reading the log by snapshots: each change once, in order, whatever commits when."""
+
+from __future__ import annotations
+
+import random
+from contextlib import closing
+
+import pytest
+from support.watching import Ground, Site
+
+from sseapp import changelog, schema
+from sseapp.cursor import Cursor, Snapshot
+from sseapp.database import Connection, Database
+from sseapp.errors import CursorGoneError, NotInstalledError
+
+
+class Log:
+    """The log through a listener's eyes, of one watched table."""
+
+    def __init__(self, site):
+        self.site = site
+        self.connection = Connection(site.dsn)
+        site.run("CREATE TABLE t (id int PRIMARY KEY, a text)")
+        self.watch = site.watch("t")
+        self.cursor = Cursor(changelog.position(self.connection).upto)
+        self.sent = changelog.position(self.connection).greatest_id
+
+    def read(self, piece=1000, **options):
+        """The next batch, and the cursor moved past it."""
+        batch = changelog.read(self.connection, self.cursor, piece=piece, sent=self.sent, **options)
+        position = None if batch.complete else 2 * batch.changes[-1].id + 1
+        self.cursor = Cursor(batch.upto, position, None if batch.complete else batch.after)
+        self.sent = max([self.sent, *(change.id for change in batch.changes)])
+        return batch
+
+    def ids(self, **options):
+        """The rows of the next batch by their column id."""
+        return [int(change.new_members["id"]) for change in self.read(**options).changes]
+
+    def write(self, *ids, session=None):
+        statement = f"INSERT INTO t VALUES {', '.join(f'({number})' for number in ids)}"
+        if session is None:
+            self.site.run(statement)
+        else:
+            with session.cursor() as cursor:
+                cursor.execute(statement)
+
+    def open(self):
+        """A session whose transaction the test ends."""
+        session = self.site.session()
+        session.autocommit = False
+        return session
+
+
+@pytest.fixture
+def log(site):
+    found = Log(site)
+    yield found
+    found.connection.close()
+
+
+def test_a_change_as_it_was_written(log):
+    log.write(1)
+    log.site.run("UPDATE t SET a = 'x'")
+    log.site.run("DELETE FROM t")
+    insert, update, delete = log.read().changes
+    assert (insert.kind, insert.old, insert.new) == ("i", None, '{"id":1,"a":null}')
+    assert (update.kind, update.old, update.new) == ("u", '{"id":1,"a":null}', '{"id":1,"a":"x"}')
+    assert (delete.kind, delete.old, delete.new) == ("d", '{"id":1,"a":"x"}', None)
+    assert insert.id < update.id < delete.id
+    assert insert.xid < update.xid < delete.xid
+    assert {change.watch for change in (insert, update, delete)} == {log.watch}
+
+
+def test_what_was_read_is_not_read_again(log):
+    log.write(1)
+    assert log.ids() == [1]
+    assert log.ids() == []
+    log.write(2)
+    log.write(3)
+    assert log.ids() == [2, 3]
+
+
+def test_a_slow_transaction_is_read_when_it_commits_though_its_ids_are_lower(log):
+    slow = log.open()
+    log.write(1, session=slow)
+    log.write(2)
+    batch = log.read()
+    assert [change.new for change in batch.changes] == ['{"id":2,"a":null}']
+    assert batch.upto.xip or batch.upto.xmax <= batch.changes[0].xid + 1
+    log.write(3)
+    assert log.ids() == [3]
+    slow.commit()
+    batch = log.read()
+    assert ([int(c.new_members["id"]) for c in batch.changes], batch.ascending) == ([1], False)
+    log.write(4)
+    assert log.read().ascending
+
+
+def test_rolled_back_changes_are_never_read(log):
+    gone = log.open()
+    log.write(1, session=gone)
+    log.write(2)
+    assert log.ids() == [2]
+    gone.rollback()
+    assert log.ids() == []
+
+
+def test_a_snapshot_is_cut_to_what_the_log_proves(log):
+    log.write(1)
+    xid = log.read().changes[0].xid
+    for _ in range(5):  # handed out, but nothing was logged under them: a crash may hand them out again
+        log.site.run("SELECT pg_current_xact_id()")
+    assert log.read().upto == Snapshot(xid + 1)
+    assert changelog.position(log.connection).upto == Snapshot(xid + 1)
+
+
+def test_a_batch_is_read_in_pieces(log):
+    slow = log.open()
+    log.write(0, session=slow)
+    log.write(1, 2, 3, 4, 5)
+    first = log.read(piece=2)
+    assert ([c.new_members["id"] for c in first.changes], first.complete) == (["1", "2"], False)
+    # what commits now is not of this batch
+    slow.commit()
+    log.write(6)
+    second = log.read(piece=2)
+    assert ([c.new_members["id"] for c in second.changes], second.complete, second.upto) == (
+        ["3", "4"],
+        False,
+        first.upto,
+    )
+    third = log.read(piece=2)
+    assert ([c.new_members["id"] for c in third.changes], third.complete) == (["5"], True)
+    assert log.ids() == [0, 6]
+
+
+def test_a_piece_is_bounded_in_bytes_and_holds_one_change_at_least(log):
+    noise = "(SELECT string_agg(md5(n::text || i), '') FROM generate_series(1, 300) i)"  # does not compress
+    log.site.run(f"INSERT INTO t SELECT n, {noise} FROM generate_series(1, 6) n")
+    assert len(log.read(size=20_000).changes) in (2, 3, 4)
+    assert len(log.read(size=1).changes) == 1
+    rest = log.read()
+    assert rest.complete
+    assert rest.changes[-1].new_members["id"] == "6"
+
+
+def test_interleaved_transactions_are_read_once_each(log):
+    rand, open_, written, read = random.Random(5), [], [], []
+    for number in range(150):
+        action = rand.random()
+        if action < 0.3 and len(open_) < 6:
+            session = log.open()
+            log.write(number, session=session)
+            open_.append((session, [number]))
+        elif action < 0.5 and open_:
+            session, ids = rand.choice(open_)
+            log.write(number, session=session)
+            ids.append(number)
+        elif action < 0.7 and open_:
+            session, ids = open_.pop(rand.randrange(len(open_)))
+            if rand.random() < 0.3:
+                session.rollback()
+            else:
+                session.commit()
+                written += ids
+            session.close()
+        else:
+            log.write(number)
+            written.append(number)
+        if rand.random() < 0.4:
+            read += log.ids(piece=rand.choice([1, 2, 1000]))
+    for session, ids in open_:
+        session.commit()
+        written += ids
+    while found := log.ids(piece=3):
+        read += found
+    assert sorted(read) == sorted(written)
+
+
+def _resume(log, cursor, limit=100):
+    database = Database(log.site.dsn)
+    try:
+        return changelog.resume(database, log.watch, cursor, limit=limit)
+    finally:
+        database.close()
+
+
+def _rows(replay):
+    return [int(change.new_members["id"]) for change in replay.changes]
+
+
+def test_resuming_takes_the_rest_of_the_batch_first(log):
+    start = log.cursor.upto
+    slow = log.open()
+    log.write(1, session=slow)
+    log.write(2, 3, 4)
+    batch = log.read()
+    slow.commit()
+    log.write(5)
+    second = 2 * batch.changes[1].id + 1
+    for cursor in (Cursor(batch.upto, second, start), Cursor(batch.upto, second)):
+        replay = _resume(log, cursor)
+        assert replay.reason is None
+        assert _rows(replay) == [4, 1, 5]
+    assert _rows(_resume(log, Cursor(batch.upto))) == [1, 5]
+    assert _rows(_resume(log, Cursor(start))) == [1, 2, 3, 4, 5]
+    replay = _resume(log, Cursor(batch.upto, second, start), limit=2)
+    assert (_rows(replay), replay.more) == ([4, 1], True)
+
+
+def test_resuming_reads_one_watch_alone(log):
+    start = log.cursor
+    log.site.run("CREATE TABLE other (id int PRIMARY KEY)")
+    log.site.watch("other")
+    log.site.run("INSERT INTO other VALUES (7)")
+    log.write(1)
+    replay = _resume(log, start)
+    assert _rows(replay) == [1]
+    assert replay.upto.contains(start.upto)
+
+
+def test_why_a_cursor_no_longer_serves(log):
+    log.write(1)
+    log.read()
+    seen = log.cursor
+    assert changelog.expiry(log.connection, seen) is None
+    future = Cursor(Snapshot(seen.upto.xmax + 1000))
+    assert "future" in changelog.expiry(log.connection, future)
+    log.site.run("DELETE FROM sseapp.change WHERE xid = %s::xid8", [str(seen.upto.greatest)])
+    log.write(2)
+    assert "lost" in changelog.expiry(log.connection, seen)
+
+
+@pytest.fixture
+def own_log(dsn):
+    """A log that may be pruned: none but this test reads it."""
+    with closing(Connection(dsn)) as connection:
+        schema.install(connection)
+    with closing(Ground(dsn)) as ground:
+        site = Site(ground, "own")
+        found = Log(site)
+        yield found
+        found.connection.close()
+        site.close()
+
+
+def _prune(log):
+    while log.connection.query("SELECT sseapp.prune('0 s')") != [(0,)]:
+        pass
+
+
+def test_a_reader_that_was_overtaken_by_the_pruner_is_told(own_log):
+    log = own_log
+    log.write(1, 2, 3)
+    log.read(piece=1)
+    within = log.cursor
+    log.write(4)
+    _prune(log)
+    with pytest.raises(CursorGoneError, match="pruned"):
+        log.read()
+    assert "pruned" in changelog.expiry(log.connection, within)
+    assert "pruned" in _resume(log, within).reason
+
+
+def test_a_reader_that_is_up_to_date_is_not_troubled_by_pruning(own_log):
+    log = own_log
+    slow = log.open()
+    log.write(1, session=slow)
+    log.write(2)
+    assert log.ids() == [2]
+    _prune(log)
+    assert changelog.expiry(log.connection, log.cursor) is None
+    assert log.ids() == []
+    slow.commit()
+    assert log.ids() == [1]
+
+
+def test_the_epoch_is_that_of_the_log(own_log):
+    one = changelog.position(own_log.connection).epoch
+    assert changelog.position(own_log.connection).epoch == one
+    own_log.site.run("UPDATE sseapp.state SET born = gen_random_uuid()")
+    assert changelog.position(own_log.connection).epoch != one
+
+
+def test_where_nothing_is_installed_it_says_so(dsn):
+    with closing(Connection(dsn)) as connection, pytest.raises(NotInstalledError):
+        changelog.position(connection)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import resource
 import select
+import socket
 import threading
 from collections.abc import Callable
 from math import ceil
@@ -42,6 +43,15 @@ def wait_for(descriptor: int, *, write: bool = False, timeout: float | None = No
     poller = select.poll()
     poller.register(descriptor, select.POLLOUT if write else select.POLLIN)
     return bool(poller.poll(None if timeout is None else max(0, ceil(timeout * 1000))))
+
+
+def give_up_after(connection: socket.socket, seconds: float) -> None:
+    """Have the system end a connection whose peer acknowledges nothing for so long: it has vanished without a word.
+
+    By itself it waits for a quarter of an hour.
+    """
+    if connection.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
 
 
 def descriptors() -> int:

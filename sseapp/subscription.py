@@ -17,7 +17,7 @@ from sseapp.hub import SHAPE_CHANGED, Stream, window
 from sseapp.live import Result
 from sseapp.question import Question
 from sseapp.replay import Missed, missed, opened
-from sseapp.ring import OverrunError
+from sseapp.ring import FRAME_SIZE, OverrunError
 from sseapp.rowtext import name_text
 from sseapp.runtime import Runtime
 from sseapp.table import Table
@@ -71,7 +71,8 @@ class Subscription(ABC, Generic[AnyChannel]):
         if reset is None:
             yield sse.retry(round(self._runtime.settings.retry * 1000))
         try:
-            yield from self._sessions(follow or self._follow, reset)
+            for data in self._sessions(follow or self._follow, reset):
+                yield from pieces(data)
             yield self.ending()
         except OverrunError:
             self.cut()
@@ -281,6 +282,12 @@ class Rows(Subscription[Result]):
         joined = self._channel.joined(self._position)
         self._position = joined.end
         return joined.data
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """``data`` in pieces of a frame's size: a host gives a client so long for each that it writes, however large."""
+    for begin in range(0, len(data), FRAME_SIZE):
+        yield data[begin : begin + FRAME_SIZE]
 
 
 def bye(retry: float) -> bytes:

@@ -120,6 +120,7 @@ def _frames(subscription: Changes | Rows) -> Iterator[bytes]:
         return subscription.frames()
     # a client that takes nothing would hold its greenlet for ever
     connection.settimeout(STALL)
+    concurrency.give_up_after(connection, STALL)
     protocol = request.environ["SERVER_PROTOCOL"]
     plain = not isinstance(connection, ssl.SSLSocket) and protocol in {"HTTP/1.0", "HTTP/1.1"}
     if not (plain and concurrency.has_epoll()):

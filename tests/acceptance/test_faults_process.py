@@ -64,7 +64,7 @@ def test_a_reload(ordeal):
 
 
 def test_a_rolling_restart(ordeal, start):
-    """One port after the other: its streams are told to go within 2 s, and the other port, or the new one, takes them."""
+    """One port after the other: its streams are told to go within 2 s, and the other port or the new one takes them."""
 
     def restart(at):
         old = ordeal.hosts[at]

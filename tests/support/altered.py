@@ -1,4 +1,4 @@
-"""The application with something of it changed: what a test breaks, or takes out, it does so here, in a process of its own."""
+"""The application with something of it changed, in a process of its own: what a test breaks, or takes out."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sseapp.change import DELETE, INSERT, RESET, TRUNCATE, UPDATE, Batch, Change, Event, Lens
+from sseapp.change import DELETE, INSERT, TRUNCATE, UPDATE, Batch, Change, Event, Lens
 from sseapp.cursor import Snapshot
 from sseapp.table import Column, Table
 

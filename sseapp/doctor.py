@@ -19,7 +19,6 @@ from sseapp.subscription import Changes
 _CANARY = "sseapp_doctor.canary"
 _SONG = 5.0  # seconds that the canary's row may take
 _OLDEST = 140000
-_TRIGGERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +108,11 @@ def _tables(connection: Connection) -> Iterator[Finding]:
     rows = connection.query(_named("tables"))
     if not rows:
         yield Finding("tables", None, "No table is watched yet.", "`python -m sseapp watch TABLE --range COLUMN`")
-    for name, readable, triggers, has_key, range_column, indexed in rows:
+    for name, readable, in_place, has_key, range_column, indexed in rows:
         step = f"table {name}"
         if not readable:
             yield Finding(step, False, "This role may not read it.", f"GRANT SELECT ON {name} to the role.")
-        elif triggers < _TRIGGERS:
+        elif not in_place:
             advice = "`python -m sseapp unwatch` and `watch` make them anew; ENABLE ALWAYS TRIGGER switches them on."
             yield Finding(step, False, "Its triggers are disabled or gone.", advice)
         elif not has_key:

@@ -35,7 +35,7 @@ DECLARE
 BEGIN
     RETURN CASE
         WHEN shape IS NULL THEN 'the table was dropped'
-        WHEN (SELECT count(*) FROM jsonb_object_keys(nullif(shape -> 'triggers', 'null'))) < 2 OR '-' = ANY (states)
+        WHEN '-' = ANY (states)
             THEN 'a trigger is missing, so changes are missed: call sseapp.watch() again'
         WHEN EXISTS (SELECT FROM unnest(states) s WHERE s LIKE 'D%')
             THEN 'a trigger is disabled, so changes are missed: call sseapp.watch() again'
@@ -71,7 +71,7 @@ BEGIN
              THEN coalesce(sseapp.trouble(now), 'a trigger was altered, changes may have been missed') END,
         CASE WHEN before -> 'security' <> now -> 'security' THEN 'row-level security was switched' END,
         CASE WHEN before -> 'persistence' <> now -> 'persistence' THEN 'the table was made logged or unlogged' END,
-        CASE WHEN before -> 'crash' <> now -> 'crash' THEN 'a crash has emptied the table, which is unlogged' END];
+        CASE WHEN before ->> 'crash' <> now ->> 'crash' THEN 'a crash has emptied the table, which is unlogged' END];
     RETURN nullif(array_to_string(reasons, '; '), '');
 END
 $body$;
@@ -90,7 +90,7 @@ BEGIN
             THEN 'a partition was truncated or rewritten'
         WHEN EXISTS (SELECT FROM jsonb_each(before) b JOIN jsonb_each(now) n USING (key) WHERE b.value -> 1 <> n.value -> 1)
             THEN 'a partition is being detached'
-        WHEN EXISTS (SELECT FROM jsonb_each(before) b JOIN jsonb_each(now) n USING (key) WHERE b.value -> 3 <> n.value -> 3)
+        WHEN EXISTS (SELECT FROM jsonb_each(before) b JOIN jsonb_each(now) n USING (key) WHERE b.value ->> 3 <> n.value ->> 3)
             THEN 'a crash has emptied a partition, which is unlogged'
         ELSE 'a trigger of a partition was altered, changes may have been missed'
     END;
@@ -108,6 +108,8 @@ DECLARE
     told integer := 0;
 BEGIN
     PERFORM sseapp.mark_crash();
+    PERFORM sseapp.go_by_row(w.id) FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation
+    WHERE w.trigger[1] LIKE 'log\_rows%' AND NOT sseapp.is_plain(w.relation);
     FOR candidate IN
         SELECT w.id FROM sseapp.watched_table w LEFT JOIN sseapp.shapes() s ON s.watch = w.id
         WHERE w.shape IS DISTINCT FROM s.shape

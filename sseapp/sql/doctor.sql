@@ -12,8 +12,7 @@ SELECT has_schema_privilege('sseapp', 'USAGE') AND has_table_privilege('sseapp.c
 -- name: tables
 -- Each watched table: may its rows be read, are all its triggers there and enabled, has it a key, has the range column an index.
 SELECT w.schema || '.' || w."table", has_table_privilege(t.relation, 'SELECT'),
-       (SELECT count(*) FILTER (WHERE g.tgenabled = 'A') FROM pg_trigger g
-        WHERE g.tgrelid = t.relation AND g.tgname LIKE '!sseapp\_%'),
+       w.trouble IS NULL,
        w.key IS NOT NULL,
        w.range_column,
        t.range_attnum IS NULL OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.relation AND i.indkey[0] = t.range_attnum)

@@ -99,8 +99,9 @@ BEGIN
                                   AND NOT n.convalidated AND n.conkey[1] = ANY (k.columns))
                 ORDER BY i.indisprimary DESC, i.indisreplident DESC, i.indnkeyatts, x.relname LIMIT 1),
         'partitions', CASE c.relkind WHEN 'p' THEN sseapp.partitions(c.oid, w.id) END,
-        'triggers', (SELECT jsonb_object_agg(r.tgname, r.tgenabled::text || ' ' || r.xmin) FROM pg_trigger r
-                     WHERE r.tgrelid = c.oid AND r.tgname IN ('!sseapp_' || w.id, '!sseapp_' || w.id || '_truncate')),
+        'triggers', (SELECT jsonb_object_agg(e.name, coalesce(r.tgenabled::text || ' ' || r.xmin, '-'))
+                     FROM unnest(sseapp.trigger_names(w.id, w.trigger[1])) e(name)
+                     LEFT JOIN pg_trigger r ON r.tgrelid = c.oid AND r.tgname = e.name),
         'security', c.relrowsecurity,
         'persistence', c.relpersistence,
         'crash', CASE c.relpersistence WHEN 'u' THEN (SELECT m.mark FROM sseapp.crash_mark m) END)

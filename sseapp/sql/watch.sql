@@ -21,7 +21,8 @@ BEGIN
             IF clock_timestamp() > deadline THEN
                 RAISE lock_not_available USING
                     MESSAGE = format('No lock on %s within %s: other transactions hold it.', names, patience),
-                    DETAIL = (SELECT 'Sessions: ' || string_agg(DISTINCT l.pid::text, ', ') FROM pg_locks l
+                    DETAIL = (SELECT 'Sessions: ' || coalesce(string_agg(DISTINCT l.pid::text, ', '), 'none any more')
+                              FROM pg_locks l
                               WHERE l.relation = ANY (relations::oid[]) AND l.granted AND l.pid <> pg_backend_pid()),
                     HINT = 'Try again when they have ended, or SET sseapp.patience to a longer time.';
             END IF;
@@ -33,26 +34,26 @@ $body$;
 
 -- Why the table cannot be watched; null if it can.
 CREATE OR REPLACE FUNCTION sseapp.refusal(relation regclass, see_all boolean) RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT CASE
-        WHEN c.relkind NOT IN ('r', 'p') THEN format('%s is %s; only tables can be watched.', relation,
-            CASE c.relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' WHEN 'f' THEN 'a foreign table'
-                           ELSE 'no table' END)
-        WHEN c.relnamespace = 'sseapp'::regnamespace THEN format('%s belongs to sseapp itself.', relation)
-        WHEN c.oid < 16384 OR n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')
-            THEN format('%s is a system table.', relation)
+BEGIN
+    RETURN (SELECT CASE
+        WHEN c.relkind NOT IN ('r', 'p') THEN format('%s is %s; only tables can be watched.', relation, CASE c.relkind
+            WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' WHEN 'f' THEN 'a foreign table' ELSE 'no table' END)
+        WHEN n.nspname = 'sseapp' THEN format('%s belongs to sseapp itself.', relation)
+        WHEN n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast') THEN format('%s is a system table.', relation)
         WHEN c.relpersistence = 't' THEN format('%s is a temporary table, which only its own session can read.', relation)
         WHEN NOT pg_has_role(c.relowner, 'USAGE')
             THEN format('%s belongs to %s, and only its owner can have it watched.', relation, c.relowner::regrole)
-        WHEN c.relrowsecurity AND NOT see_all THEN format('%s has row-level security, which subscribers would bypass. If they may'
-            ' see all rows, say so: subscribers_see_all_rows => true.', relation)
-        WHEN EXISTS (SELECT FROM jsonb_object_keys(sseapp.partitions(relation, 0)) p JOIN pg_class f ON f.oid = p::oid WHERE f.relkind = 'f')
+        WHEN c.relrowsecurity AND see_all IS NOT TRUE THEN format('%s has row-level security, which subscribers would bypass. '
+            'If they may see all rows, say so: subscribers_see_all_rows => true.', relation)
+        WHEN c.relkind = 'p' AND EXISTS (SELECT FROM jsonb_object_keys(sseapp.partitions(c.oid, 0)) p
+                                         JOIN pg_class f ON f.oid = p::oid WHERE f.relkind = 'f')
             THEN format('%s has a partition that is a foreign table, whose changes cannot be seen.', relation)
-    END
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid = relation
+        END
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation);
+END
 $body$;
 
 -- The numbers of named columns, ascending. "role" says in the message what they were named for.
@@ -62,7 +63,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     missing text := (
-        SELECT string_agg(coalesce(quote_ident(n.name), 'NULL'), ', ') FROM unnest(names) n(name)
+        SELECT string_agg(coalesce(quote_ident(n.name), 'NULL'), ', ' ORDER BY n.place) FROM unnest(names) WITH ORDINALITY n(name, place)
         WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = n.name AND a.attnum > 0));
 BEGIN
     IF missing IS NOT NULL THEN
@@ -82,19 +83,34 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    wanted sseapp.watched_table;
+    wanted sseapp.watched_table := sseapp.wanted("table", range_column, coalesce(hide, '{}'), only_columns,
+                                                 subscribers_see_all_rows);
+BEGIN
+    IF NOT sseapp.is_in_force(wanted) THEN
+        PERFORM sseapp.warn_of_owner("table");
+        -- no change may be under way that the triggers do not see
+        PERFORM sseapp.lock_tables(ARRAY["table"], CASE WHEN sseapp.leftovers(wanted) = '{}' THEN 'SHARE ROW EXCLUSIVE'
+                                                        ELSE 'ACCESS EXCLUSIVE' END);
+        -- another caller may have been first
+        IF NOT sseapp.is_in_force(wanted) THEN
+            PERFORM sseapp.put_in_force(wanted);
+        END IF;
+    END IF;
+    RETURN (SELECT w.id FROM sseapp.watched_table w WHERE w.relation = "table");
+END
+$body$;
+
+CREATE OR REPLACE FUNCTION sseapp.put_in_force(wanted sseapp.watched_table) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
     present sseapp.watched_table;
 BEGIN
-    wanted := sseapp.wanted("table", range_column, coalesce(hide, '{}'), only_columns, subscribers_see_all_rows);
-    SELECT * INTO present FROM sseapp.watched_table w WHERE w.relation = "table";
-    IF sseapp.is_in_force(present, wanted) THEN
-        RETURN present.id;
-    END IF;
-    -- no change may be under way that the triggers do not see
-    PERFORM sseapp.lock_tables(ARRAY["table"], 'SHARE ROW EXCLUSIVE');
+    PERFORM sseapp.drop_triggers(wanted.relation, sseapp.leftovers(wanted));
     INSERT INTO sseapp.watched_table AS w
         (relation, range_attnum, range_name, hidden, hidden_names, shown, see_all, trigger)
-    VALUES ("table", wanted.range_attnum, wanted.range_name, wanted.hidden, wanted.hidden_names,
+    VALUES (wanted.relation, wanted.range_attnum, wanted.range_name, wanted.hidden, wanted.hidden_names,
             wanted.shown, wanted.see_all, wanted.trigger)
     ON CONFLICT ON CONSTRAINT watched_table_relation_key DO UPDATE SET
         range_attnum = EXCLUDED.range_attnum, range_name = EXCLUDED.range_name, hidden = EXCLUDED.hidden,
@@ -106,7 +122,22 @@ BEGIN
     PERFORM sseapp.mark_crash();
     PERFORM sseapp.tell_reset(present.id, CASE WHEN present.shape IS NULL THEN 'the table is watched' ELSE 'the watch was changed' END);
     UPDATE sseapp.watched_table w SET shape = s.shape FROM sseapp.shapes(present.id) s WHERE w.id = present.id;
-    RETURN present.id;
+END
+$body$;
+
+-- A type may bring a cast to json, a function that row_to_json() calls: with the rights of the role that installed sseapp.
+CREATE OR REPLACE FUNCTION sseapp.warn_of_owner(relation regclass) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    keeper oid := (SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'sseapp');
+    owner oid := (SELECT c.relowner FROM pg_class c WHERE c.oid = relation);
+BEGIN
+    IF NOT pg_has_role(owner, keeper, 'USAGE') AND (SELECT r.rolsuper FROM pg_roles r WHERE r.oid = keeper) THEN
+        RAISE WARNING 'sseapp was installed by %, a superuser: % could run code with its rights, by a column of a type of its own.',
+            keeper::regrole, owner::regrole USING HINT = 'Have sseapp installed by the role that owns the tables.';
+    END IF;
 END
 $body$;
 
@@ -138,24 +169,28 @@ BEGIN
         WHERE a.attrelid = relation AND a.attgenerated = 'v' AND NOT a.attisdropped AND only_columns IS NULL), 'hide');
     result.hidden_names := ARRAY(SELECT a.attname FROM pg_attribute a
                                  WHERE a.attrelid = relation AND a.attnum = ANY (result.hidden) ORDER BY a.attnum);
-    result.trigger := ARRAY['log_row', relation::oid::text];
+    result.trigger := ARRAY[CASE WHEN sseapp.is_plain(relation) THEN 'log_rows' ELSE 'log_row' END, relation::oid::text];
     IF result.shown IS NOT NULL OR result.hidden <> '{}' THEN
-        result.trigger := ARRAY['log_members', relation::oid::text, CASE WHEN result.shown IS NULL THEN 'hide' ELSE 'show' END,
+        result.trigger := ARRAY[CASE WHEN sseapp.is_plain(relation) THEN 'log_rows_members' ELSE 'log_members' END,
+                                relation::oid::text, CASE WHEN result.shown IS NULL THEN 'hide' ELSE 'show' END,
                                 coalesce(result.shown, result.hidden)::text, result.hidden_names::text, sseapp.binding()];
     END IF;
     RETURN result;
 END
 $body$;
 
--- Whether the present watch is as wanted, its triggers in place.
-CREATE OR REPLACE FUNCTION sseapp.is_in_force(present sseapp.watched_table, wanted sseapp.watched_table) RETURNS boolean
-LANGUAGE sql STABLE
+-- Whether the table is watched just so, and the triggers are in place.
+CREATE OR REPLACE FUNCTION sseapp.is_in_force(wanted sseapp.watched_table) RETURNS boolean
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT present.id IS NOT NULL
-       AND (present.range_attnum, present.range_name, present.see_all, present.trigger)
-           IS NOT DISTINCT FROM (wanted.range_attnum, wanted.range_name, wanted.see_all, wanted.trigger)
-       AND (SELECT sseapp.trouble(s.shape) FROM sseapp.shapes(present.id) s) IS NULL
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM sseapp.watched_table w, sseapp.shapes(w.id) s
+        WHERE w.relation = wanted.relation AND sseapp.trouble(s.shape) IS NULL
+          AND (w.range_attnum, w.range_name, w.see_all, w.trigger)
+              IS NOT DISTINCT FROM (wanted.range_attnum, wanted.range_name, wanted.see_all, wanted.trigger));
+END
 $body$;
 
 -- Refuses to leave out what tells rows apart or places them in time, and a range column that has no ranges.
@@ -180,7 +215,7 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = format('%s: subscribers need the key and the range column, so they cannot be left out (%s).',
                              present.relation, lost.names),
-            HINT = CASE WHEN present.shown IS NOT NULL THEN 'Name them in only_columns too.' END;
+            HINT = CASE WHEN present.shown IS NULL THEN 'Do not hide them.' ELSE 'Name them in only_columns too.' END;
     ELSIF NOT EXISTS (SELECT FROM sseapp.visible_column v WHERE v.watch = present.id) THEN
         RAISE invalid_parameter_value USING MESSAGE = format('%s: no column is left to see.', present.relation);
     ELSIF range_type NOT IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'int2'::regtype, 'int4'::regtype,
@@ -188,26 +223,6 @@ BEGIN
         RAISE wrong_object_type USING MESSAGE = format(
             '%s: a range column is a date, a timestamp or a number; %I is of type %s.', present.relation, present.range_name, range_type);
     END IF;
-END
-$body$;
-
-CREATE OR REPLACE FUNCTION sseapp.create_triggers(present sseapp.watched_table) RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $body$
-DECLARE
-    -- sorts before the application's own triggers, so that a change is logged before those it causes
-    row_trigger text := format('!sseapp_%s', present.id);
-    truncate_trigger text := format('!sseapp_%s_truncate', present.id);
-    arguments text := (SELECT string_agg(quote_literal(t.argument), ', ' ORDER BY t.place)
-                       FROM unnest(present.id::text || present.trigger[2:]) WITH ORDINALITY t(argument, place));
-BEGIN
-    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION sseapp.%I(%s)',
-                   row_trigger, present.relation, present.trigger[1], arguments);
-    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION sseapp.log_truncate(%s)',
-                   truncate_trigger, present.relation, arguments);
-    -- session_replication_role = replica must not hide changes
-    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I, ENABLE ALWAYS TRIGGER %I', present.relation, row_trigger, truncate_trigger);
 END
 $body$;
 
@@ -223,8 +238,7 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM sseapp.lock_tables(ARRAY["table"], 'ACCESS EXCLUSIVE');
-    EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', '!sseapp_' || watch, "table");
-    EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', '!sseapp_' || watch || '_truncate', "table");
+    PERFORM sseapp.drop_triggers("table", sseapp.trigger_names(watch, 'log_rows')::name[]);
     PERFORM sseapp.tell_reset(watch, 'the table is no longer watched');
     DELETE FROM sseapp.watched_table w WHERE w.id = watch;
     RETURN true;

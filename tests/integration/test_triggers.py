@@ -9,6 +9,12 @@ import pytest
 from support.watching import execute
 
 
+@pytest.fixture(autouse=True, params=["statement", "row"])
+def by(request, site):
+    """What plain tables are logged by; those that are not plain are so by the row in any case."""
+    site.run("SELECT set_config('sseapp.triggers', %s, false)", (request.param,))
+
+
 @pytest.fixture
 def table(site):
     site.run("CREATE TABLE t (id int PRIMARY KEY, name text, extra json)")

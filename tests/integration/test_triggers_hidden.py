@@ -14,6 +14,12 @@ def site(site):
     return site
 
 
+@pytest.fixture(autouse=True, params=["statement", "row"])
+def by(request, site):
+    """What plain tables are logged by."""
+    site.run("SELECT set_config('sseapp.triggers', %s, false)", (request.param,))
+
+
 def whole_log(site):
     return "".join(text for (text,) in site.log("concat(old, new, reason)", "iudtr"))
 

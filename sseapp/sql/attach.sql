@@ -1,0 +1,89 @@
+-- The triggers of a watch: which they are, and how they come onto a table and off it.
+
+-- The names of a watch's triggers; "function" is what logs its rows.
+CREATE OR REPLACE FUNCTION sseapp.trigger_names(watch integer, function text) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    -- sorts before the application's own triggers, so that a change is logged before those it causes
+    name text := '!sseapp_' || watch;
+BEGIN
+    RETURN ARRAY[name, name || '_truncate'] || CASE WHEN function LIKE 'log\_rows%' THEN ARRAY[name || '_update', name || '_delete']
+                                                    ELSE '{}' END;
+END
+$body$;
+
+-- The triggers on the table that its watch would no longer have.
+CREATE OR REPLACE FUNCTION sseapp.leftovers(wanted sseapp.watched_table) RETURNS name[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN ARRAY(SELECT t.tgname FROM pg_trigger t JOIN sseapp.watched_table w ON w.relation = t.tgrelid
+                 WHERE t.tgrelid = wanted.relation AND t.tgname = ANY (sseapp.trigger_names(w.id, w.trigger[1]))
+                   AND t.tgname <> ALL (sseapp.trigger_names(w.id, wanted.trigger[1])));
+END
+$body$;
+
+CREATE OR REPLACE FUNCTION sseapp.create_triggers(present sseapp.watched_table) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    names text[] := sseapp.trigger_names(present.id, present.trigger[1]);
+    events text[] := ARRAY['INSERT OR UPDATE OR DELETE', 'TRUNCATE'];
+    scopes text[] := ARRAY['FOR EACH ROW', 'FOR EACH STATEMENT'];
+    arguments text := (SELECT string_agg(quote_literal(t.argument), ', ' ORDER BY t.place)
+                       FROM unnest(present.id::text || present.trigger[2:]) WITH ORDINALITY t(argument, place));
+BEGIN
+    IF cardinality(names) = 4 THEN
+        events := ARRAY['INSERT', 'TRUNCATE', 'UPDATE', 'DELETE'];
+        scopes := ARRAY['REFERENCING NEW TABLE AS new_rows', '', 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows',
+                        'REFERENCING OLD TABLE AS old_rows'];
+    END IF;
+    FOR place IN 1 .. cardinality(names) LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION sseapp.%I(%s)', names[place], events[place],
+                       present.relation, scopes[place],
+                       CASE events[place] WHEN 'TRUNCATE' THEN 'log_truncate' ELSE present.trigger[1] END, arguments);
+        -- session_replication_role = replica must not hide changes
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', present.relation, names[place]);
+    END LOOP;
+END
+$body$;
+
+CREATE OR REPLACE FUNCTION sseapp.drop_triggers(relation regclass, names name[]) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    name name;
+BEGIN
+    FOREACH name IN ARRAY names LOOP
+        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', name, relation);
+    END LOOP;
+END
+$body$;
+
+-- Goes over to the triggers of rows where a table is no longer plain. What went wrong in the meantime is told by the reset
+-- that follows. Tries again with the next check where it cannot have the lock.
+CREATE OR REPLACE FUNCTION sseapp.go_by_row(watch integer) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '100ms'
+AS $body$
+DECLARE
+    known sseapp.watched_table;
+BEGIN
+    SELECT w.* INTO known FROM sseapp.watched_table w WHERE w.id = go_by_row.watch FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN
+        EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', known.relation);
+        known.trigger[1] := CASE known.trigger[1] WHEN 'log_rows' THEN 'log_row' ELSE 'log_members' END;
+        PERFORM sseapp.drop_triggers(known.relation, sseapp.leftovers(known));
+        UPDATE sseapp.watched_table w SET trigger = known.trigger WHERE w.id = known.id;
+        PERFORM sseapp.create_triggers(known);
+    END IF;
+EXCEPTION WHEN lock_not_available OR deadlock_detected OR insufficient_privilege THEN
+    RAISE LOG 'sseapp: % goes over to triggers of rows later: %', known.relation, SQLERRM;
+END
+$body$;

@@ -1,0 +1,180 @@
+"""Tables that are logged by the statement: which they are, that no row is mistaken for another, and what ends it."""
+
+from __future__ import annotations
+
+import pytest
+from support.watching import execute
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, n int DEFAULT 0, note text)"
+TRIGGER = """CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$;
+             CREATE TRIGGER a {} ON t FOR EACH ROW EXECUTE FUNCTION f()"""
+STAMP = TRIGGER.format("NEW.n := NEW.n + 1; RETURN NEW;", "BEFORE UPDATE")
+# raises n of the next row too, if that is still to do
+CHAIN = TRIGGER.format("UPDATE t SET n = n + 10 WHERE id = NEW.id + 1 AND n < 10; RETURN NULL;", "AFTER UPDATE")
+
+
+def logs_by(site, table="t"):
+    return site.value("SELECT trigger[1] FROM sseapp.watched_table WHERE relation = %s::regclass", (table,))
+
+
+PLAIN = {
+    "alone": "",
+    "a foreign key": "CREATE TABLE o (id int PRIMARY KEY); ALTER TABLE t ADD o int REFERENCES o",
+    "referenced": "CREATE TABLE o (t int REFERENCES t ON DELETE RESTRICT)",
+    "cascades of one kind": "CREATE TABLE o (id int PRIMARY KEY); ALTER TABLE t ADD o int REFERENCES o ON DELETE CASCADE",
+}
+NOT_PLAIN = {
+    "a trigger": STAMP,
+    "a trigger of statements": TRIGGER.format("RETURN NULL;", "AFTER INSERT").replace("EACH ROW", "EACH STATEMENT"),
+    "cascades from it": "CREATE TABLE o (t int REFERENCES t ON DELETE CASCADE)",
+    "cascades of two kinds": """CREATE TABLE o (id int PRIMARY KEY);
+        ALTER TABLE t ADD o int REFERENCES o ON DELETE CASCADE, ADD p int REFERENCES o ON DELETE SET NULL""",
+    "a child": "CREATE TABLE o () INHERITS (t)",
+    "a parent": "CREATE TABLE o (n int); ALTER TABLE t INHERIT o",
+    "the setting": "SET sseapp.triggers = 'row'",
+}
+
+
+@pytest.mark.parametrize("setup", PLAIN)
+def test_plain_tables_are_logged_by_the_statement(site, setup):
+    site.run(f"{TABLE}; {PLAIN[setup]}")
+    site.watch("t")
+    assert logs_by(site) == "log_rows"
+
+
+@pytest.mark.parametrize("setup", NOT_PLAIN)
+def test_other_tables_are_logged_by_the_row(site, setup):
+    site.run(f"{TABLE}; {NOT_PLAIN[setup]}")
+    site.watch("t")
+    assert logs_by(site) == "log_row"
+
+
+def test_partitions_are_logged_by_the_row(site):
+    site.run("CREATE TABLE p (id int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p DEFAULT")
+    site.watch("p", hide=[])
+    site.watch("p1")
+    assert logs_by(site, "p") == logs_by(site, "p1") == "log_row"
+
+
+def test_a_table_whose_triggers_could_not_be_changed_later_is_logged_by_the_row(site):
+    god = site.session("postgres")
+    execute(god, f"{TABLE}; SELECT sseapp.watch('t')")
+    assert logs_by(site) == "log_row"
+    execute(god, "DROP TABLE t")
+
+
+@pytest.mark.parametrize("hide", [[], ["note"]], ids=["all", "hidden"])
+def test_the_two_versions_of_a_row_stay_together(site, hide):
+    site.run(TABLE)
+    site.watch("t", hide=hide)
+    # long and short rows, in an order that is neither that of the keys nor of the storage, some of them unchanged
+    site.run(
+        "INSERT INTO t SELECT g, g % 7, repeat(md5(g::text), g % 400) FROM generate_series(1, 3000) g ORDER BY md5(g::text)"
+    )
+    site.run("UPDATE t SET n = CASE WHEN id % 3 = 0 THEN n ELSE n + 1 END")
+    site.run("""INSERT INTO t SELECT g, 50 FROM generate_series(2900, 3100) g ORDER BY -g
+                ON CONFLICT (id) DO UPDATE SET n = t.n + excluded.n WHERE t.id % 2 = 0""")
+    site.run("""MERGE INTO t USING generate_series(2950, 3150) g ON t.id = g WHEN MATCHED AND g % 5 = 0 THEN DELETE
+                WHEN MATCHED AND g % 5 < 3 THEN UPDATE SET n = -n WHEN NOT MATCHED THEN INSERT (id) VALUES (g)""")
+    site.run("WITH gone AS (DELETE FROM t WHERE id > 3000 RETURNING *) INSERT INTO t SELECT id, n, 'again' FROM gone")
+    updates = [(old, new) for kind, old, new in site.events() if kind == "u"]
+    assert len(updates) > 2000
+    assert all(old["id"] == new["id"] and old["n"] != new["n"] for old, new in updates)
+    assert site.replayed() == site.rows("(SELECT id, n FROM t)" if hide else "t")
+
+
+def test_keys_are_changed_in_the_order_in_which_they_were_made_free(site):
+    site.run(TABLE)
+    site.watch("t")
+    site.run("INSERT INTO t SELECT g FROM generate_series(40, 1, -1) g; UPDATE t SET id = id + 1")
+    keys = set()
+    for _, old, new in site.events():
+        keys -= {old and old["id"]}
+        assert new["id"] not in keys
+        keys.add(new["id"])
+
+
+def test_a_row_in_cascades_from_several_rows_of_one_statement(site):
+    site.run("""CREATE TABLE o (id int PRIMARY KEY);
+        CREATE TABLE t (id int PRIMARY KEY, a int REFERENCES o ON UPDATE CASCADE
+                        ON DELETE SET NULL, b int REFERENCES o ON UPDATE CASCADE
+                        ON DELETE SET NULL)""")
+    site.watch("t")
+    assert logs_by(site) == "log_rows"
+    site.run(
+        "INSERT INTO o SELECT generate_series(1, 9); INSERT INTO t SELECT g, g, 10 - g FROM generate_series(1, 9) g"
+    )
+    site.run("UPDATE o SET id = id + 20 WHERE id NOT IN (SELECT a FROM t WHERE id < 6); DELETE FROM o")
+    assert site.replayed() == site.rows("t")
+
+
+def test_the_plan_of_one_row_serves_for_many(site):
+    site.run(TABLE)
+    site.watch("t")
+    writer = site.session(setup="SET statement_timeout = '20s'; INSERT INTO t SELECT generate_series(1, 20000)")
+    for key in range(1, 8):
+        execute(writer, f"UPDATE t SET n = 1 WHERE id = {key}")
+    execute(writer, "UPDATE t SET n = n + 1")  # a nested loop over both versions would take minutes
+    assert (
+        site.value("SELECT count(*) FROM sseapp.change WHERE watch = ANY (%s) AND kind = 'u'", (site.watches,)) == 20007
+    )
+
+
+@pytest.mark.parametrize("hide", [[], ["note"]], ids=["all", "hidden"])
+@pytest.mark.parametrize(
+    "later",
+    [CHAIN, "CREATE TABLE o () INHERITS (t)", "CREATE TABLE o (n int); ALTER TABLE t INHERIT o",
+     "CREATE TABLE o (LIKE t) PARTITION BY RANGE (id); ALTER TABLE o ATTACH PARTITION t DEFAULT"],
+    ids=["trigger", "child", "parent", "partition"],
+)  # fmt: skip
+def test_a_table_that_is_no_longer_plain_goes_over_to_triggers_of_rows_and_is_reset(site, later, hide):
+    site.run(TABLE)
+    site.watch("t", hide=hide)
+    site.run("INSERT INTO t SELECT generate_series(1, 5)")
+    site.run(later)
+    assert site.value("SELECT sseapp.check_shapes()") == 1
+    assert logs_by(site) == ("log_members" if hide else "log_row")
+    assert "a trigger was altered, changes may have been missed" in site.resets()[-1]
+    assert site.value("SELECT sseapp.check_shapes()") == 0
+    site.run("UPDATE t SET n = n + 1")
+    if "TABLE o" in later:
+        site.run(f"INSERT INTO o VALUES {'(8)' if 'LIKE' in later or '()' in later else '(1)'}")
+        site.run("UPDATE o SET n = 3")
+    assert site.replayed() == site.rows("(SELECT id, n FROM ONLY t)" if hide else "ONLY t")
+    assert site.value("SELECT count(*) FROM pg_trigger WHERE tgrelid = 't'::regclass AND tgname LIKE '!%%'") == 2
+    site.watch("t", hide=hide)
+    assert site.resets()[-1] != "the watch was changed"
+
+
+def test_it_goes_over_when_it_can_have_the_lock(site):
+    site.run(TABLE)
+    site.watch("t")
+    site.run(CHAIN)
+    reader = site.session(setup="BEGIN; SELECT * FROM t")
+    assert site.value("SELECT sseapp.check_shapes()") == 0
+    assert logs_by(site) == "log_rows"
+    execute(reader, "COMMIT")
+    assert site.value("SELECT sseapp.check_shapes()") == 1
+    assert logs_by(site) == "log_row"
+
+
+def test_watching_again_goes_from_one_to_the_other_and_back(site):
+    site.run(TABLE)
+    number = site.watch("t")
+    site.run(STAMP)
+    assert (site.watch("t"), logs_by(site)) == (number, "log_row")
+    site.run("DROP TRIGGER a ON t; INSERT INTO t VALUES (1); UPDATE t SET n = 1")
+    assert (site.watch("t"), logs_by(site)) == (number, "log_rows")
+    site.run("UPDATE t SET n = 2; DELETE FROM t")
+    assert [kind for kind, _, _ in site.log()] == ["i", "u", "u", "d"]
+
+
+@pytest.mark.parametrize("event", ["update", "delete"])
+def test_each_of_its_triggers_is_missed(site, event):
+    site.run(TABLE)
+    number = site.watch("t")
+    site.run(f'DROP TRIGGER "!sseapp_{number}_{event}" ON t; SELECT sseapp.check_shapes()')
+    assert site.resets()[-1] == "a trigger is missing, so changes are missed: call sseapp.watch() again"
+    site.watch("t")
+    site.run("INSERT INTO t VALUES (1); UPDATE t SET n = 1; DELETE FROM t")
+    assert [kind for kind, _, _ in site.log()] == ["i", "u", "d"]

@@ -14,7 +14,7 @@ from sseapp.backoff import Backoff
 from sseapp.change import Batch, Change
 from sseapp.cursor import Cursor, Snapshot
 from sseapp.database import Connection, Database
-from sseapp.errors import SseappError
+from sseapp.errors import DeadlineError, SseappError
 from sseapp.hub import Hub
 from sseapp.signals import changed
 
@@ -25,9 +25,9 @@ _LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may 
 class Listener:
     """Reads the log for one process, and outlives the loss of its connection.
 
-    ``tick`` is how long it waits for the bell before it looks by itself, in seconds; with each look it makes sure that
-    the server still answers. ``piece`` is how many changes it reads at once; a batch that holds more than ``storm``
-    further ones of a table is told to its subscribers by a reset.
+    ``tick`` is how long it waits for the bell before it looks by itself, in seconds; each look is also the liveness
+    query. ``piece`` is how many changes it reads at once; a batch that holds more than ``storm`` further ones of a
+    table is told to its subscribers by a reset.
     """
 
     def __init__(self, database: Database, hub: Hub, *, tick: float, piece: int, storm: int) -> None:
@@ -58,10 +58,13 @@ class Listener:
 
     def _run(self) -> None:
         backoff = Backoff(longest=_LONGEST_PAUSE)
+        patient = False
         while not self._stopping.is_set():
             try:
-                self._listen(backoff)
+                self._listen(backoff, patient=patient)
             except SseappError as error:
+                # no answer in a short time: the server is gone, or it is slow and needs the whole deadline
+                patient = isinstance(error, DeadlineError)
                 self._failed(error.detail)
             except BaseException as error:  # noqa: BLE001  # logged, and every stream is reset
                 # a fault of ours, or of a receiver that wanted to exit: a worker whose listener has ended would answer
@@ -77,8 +80,8 @@ class Listener:
         self.error = why
         self.reconnects += 1
 
-    def _listen(self, backoff: Backoff) -> None:
-        with closing(self._database.connect()) as connection:
+    def _listen(self, backoff: Backoff, *, patient: bool) -> None:
+        with closing(self._database.connect(soon=not patient)) as connection:
             # LISTEN first, then read: what commits in between rings
             connection.query("LISTEN sseapp")
             # what struck ours has struck the idle ones; a dead one may take its whole deadline to say so
@@ -92,7 +95,6 @@ class Listener:
                     self.error = None
                     backoff.reset()
                 if not connection.wait_for_notify(self._tick) or monotonic() - ticked >= self._tick:
-                    connection.check()
                     catalog.check_shapes(connection)
                     self._hub.tick()
                     ticked = monotonic()

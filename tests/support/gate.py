@@ -79,13 +79,14 @@ class Gate:
         if self._silent.is_set():
             await asyncio.Event().wait()
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        ways = [asyncio.create_task(self._pump(task, *way)) for way in ((reader, up_writer), (up_reader, writer))]
         try:
-            ways = [asyncio.create_task(self._pump(task, *way)) for way in ((reader, up_writer), (up_reader, writer))]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            for way in ways:
-                way.cancel()
         finally:
             up_writer.transport.abort()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _pump(self, task: asyncio.Task, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 16):

@@ -1,0 +1,185 @@
+"""The faults by name, each a function that strikes an ordeal's world and says since when all is there again."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from random import Random
+from typing import Self
+
+import psutil
+import psycopg2
+from acceptance.rig import rig
+from acceptance.rig.checker import query
+from support.clusters import Server, wait_until
+from support.gate import Gate
+from support.ordeal import Ordeal, ready
+from support.servers import Host
+from support.standby import standby
+
+from sseapp import schema
+
+SESSIONS = "FROM pg_stat_activity WHERE application_name = 'sseapp'"
+
+
+class World:
+    """A cluster of its own, a network to it, and two servers under load; ``settings`` are those of the servers.
+
+    ``outage`` is how long the database stays away, in seconds.
+    """
+
+    def __init__(self, cluster: Server, seed: str, *, failover: bool = False, outage: float = 3.0, **settings: str):
+        self.cluster = cluster
+        self.outage = outage
+        self.random = Random(seed)
+        self.stack = ExitStack()
+        self._settings = settings
+        self._failover = failover
+        self._seed = seed
+
+    def __enter__(self) -> Self:
+        dsn = self.cluster.dsn()
+        rig.prepare(dsn)
+        if self._failover:
+            self.standby = self.stack.enter_context(standby(self.cluster))
+            ports = f"127.0.0.1:{self.cluster.port},127.0.0.1:{self.standby.port}"
+            dsn = self.served = f"postgresql://postgres@{ports}/postgres?target_session_attrs=read-write"
+        else:
+            self.gate = self.stack.enter_context(Gate(self.cluster.port))
+            self.served = self.gate.dsn(dsn)
+        hosts = [self.start(), self.start()]
+        self.ordeal = self.stack.enter_context(Ordeal(dsn, hosts, self._seed, subscribers=16, writers=4, calm=4))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    def start(self) -> Host:
+        host = self.stack.enter_context(Host(self.served, **self._settings))
+        ready(host)
+        return host
+
+    def host(self) -> Host:
+        return self.random.choice(self.ordeal.hosts)
+
+
+def sessions_ended(world: World) -> None:
+    world.cluster.execute(f"SELECT pg_terminate_backend(pid) {SESSIONS}")
+
+
+def postmaster_killed(world: World) -> float:
+    world.cluster.kill()
+    world.cluster.again()
+    return time.monotonic()
+
+
+def stopped_behind_rollbacks(world: World) -> float:
+    with closing(psycopg2.connect(world.cluster.dsn())) as connection, connection.cursor() as cursor:
+        for _ in range(50):
+            cursor.execute("SELECT pg_current_xact_id()")
+            connection.rollback()
+        process = psutil.Process(world.cluster.pid)
+        process.send_signal(signal.SIGQUIT)
+        process.wait(20)
+    world.cluster.stop()
+    world.cluster.again()
+    return time.monotonic()
+
+
+def refused(world: World) -> float:
+    world.cluster.stop()
+    time.sleep(world.outage)
+    world.cluster.again()
+    return time.monotonic()
+
+
+def backends_stopped(world: World) -> float:
+    """They are let go when the next fault comes, or at the end."""
+    for (pid,) in world.cluster.execute(f"SELECT pid {SESSIONS}"):
+        process = psutil.Process(pid)
+        process.suspend()
+        world.stack.callback(_resume, process)
+    return time.monotonic()
+
+
+def _resume(process: psutil.Process) -> None:
+    if process.is_running():
+        process.resume()
+
+
+def network_frozen(world: World) -> float:
+    world.gate.freeze()
+    time.sleep(world.outage)
+    world.gate.mend()
+    return time.monotonic()
+
+
+def cable_pulled(world: World) -> float:
+    world.gate.cut()
+    time.sleep(world.outage)
+    world.gate.mend()
+    return time.monotonic()
+
+
+def promoted(world: World) -> float:
+    world.cluster.kill()
+    world.standby.promote()
+    return time.monotonic()
+
+
+def reinstalled(world: World) -> float:
+    dsn = world.cluster.dsn()
+    query(dsn, "DROP SCHEMA sseapp CASCADE")
+    time.sleep(1)
+    watches = "SELECT sseapp.watch('item', 'at'), sseapp.watch('entry');\nCOMMIT;"
+    with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(schema.printable().replace("COMMIT;", watches))
+    return time.monotonic()
+
+
+def worker_killed(world: World) -> None:
+    world.host().worker.kill()
+
+
+def reloaded(world: World) -> None:
+    host = world.host()
+    before = host.master.children()
+    host.signal(signal.SIGHUP)
+    wait_until(lambda: not any(worker.is_running() for worker in before), 15, "the old workers' end")
+
+
+def rolling_restart(world: World) -> None:
+    for at, old in enumerate(world.ordeal.hosts):
+        world.ordeal.hosts[at] = world.start()
+        old.signal(signal.SIGTERM)
+        old.wait(10)
+
+
+def bulk(world: World) -> float:
+    """More than a snapshot is worth: a reset."""
+    query(world.ordeal.dsn, "INSERT INTO entry (item, what) SELECT 1, 'bulk' FROM generate_series(1, 30000)")
+    return time.monotonic()
+
+
+Fault = Callable[[World], float | None]
+QUIET: dict[str, Fault] = {
+    "every session ended (`pg_terminate_backend`)": sessions_ended,
+    "the postmaster killed with SIGKILL": postmaster_killed,
+    "an immediate stop right behind 50 rollbacks": stopped_behind_rollbacks,
+    "connections refused for {outage:g} s": refused,
+    "every backend stopped with SIGSTOP": backends_stopped,
+    "the network silent for {outage:g} s, still acknowledging": network_frozen,
+    "the network silent for {outage:g} s, a pulled cable": cable_pulled,
+    "a worker killed with SIGKILL": worker_killed,
+    "SIGHUP": reloaded,
+    "a rolling restart of both ports": rolling_restart,
+}
+"""Faults that nobody is reset for."""
+RESETTING: dict[str, Fault] = {
+    "the log's schema dropped, installed again": reinstalled,
+    "30,000 rows inserted at once": bulk,
+}
+PROMOTION = {"a standby promoted": promoted}

@@ -1,0 +1,201 @@
+"""The listener: one a process, from its cursor on, whatever happens to its connection."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from contextlib import ExitStack, closing
+
+import pytest
+from support.clusters import wait_until
+from support.running import Running, prepare
+
+from sseapp.channel import ResetError
+from sseapp.config import Settings
+from sseapp.runtime import Process, Runtime
+
+
+@pytest.fixture
+def run(pg18, pg18_dsn):
+    """Starts a runtime with settings of the test's own."""
+    prepare(pg18_dsn)
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(closing(Running(pg18, pg18_dsn, **settings)))
+
+
+@pytest.fixture
+def running(server, dsn):
+    prepare(dsn)
+    with closing(Running(server, dsn)) as found:
+        yield found
+
+
+def _ids(running, stream, count, position=0):
+    return [int(row.split(":")[1].split(",")[0]) for row in running.rows(stream, count, position)]
+
+
+def test_changes_reach_the_streams(running):
+    stream = running.join("orders")
+    running.sql("INSERT INTO orders VALUES (1, 'x')")
+    assert running.rows(stream, 1) == ['{"id":1,"a":"x"}']
+    listener = running.runtime.listener
+    assert (listener.error, listener.reconnects) == (None, 0)
+    assert listener.changes >= 1
+    assert listener.batches >= 1
+
+
+def test_it_is_woken_by_the_bell_and_does_not_wait_for_its_tick(run):
+    running = run(tick="1h")
+    stream = running.join("orders")
+    for number in range(3):
+        running.sql(f"INSERT INTO orders VALUES ({number})")
+        assert _ids(running, stream, number + 1)[-1] == number
+
+
+def test_a_writer_that_does_not_ring_is_found_on_the_tick(running):
+    stream = running.join("orders")
+    running.sql(
+        "INSERT INTO sseapp.change (watch, kind, new) SELECT id, 'i', '{\"id\":5,\"a\":null}'"
+        " FROM sseapp.watched_table WHERE relation = 'orders'::regclass"
+    )
+    assert running.rows(stream, 1) == ['{"id":5,"a":null}']
+
+
+def test_after_a_cut_it_goes_on_from_its_cursor(running):
+    stream = running.join("orders")
+    expected = []
+    with running.session() as slow:
+        slow.query("BEGIN; INSERT INTO orders VALUES (0)")
+        for number in range(1, 4):
+            running.cut()
+            running.sql(f"INSERT INTO orders VALUES ({number})")
+            expected.append(number)
+            assert _ids(running, stream, number) == expected
+        running.cut()
+        slow.query("COMMIT")
+        assert _ids(running, stream, 4) == [1, 2, 3, 0]
+    assert running.runtime.listener.reconnects >= 4
+    assert stream.reason is None
+
+
+def _reset(stream):
+    wait_until(lambda: stream.reason, what="the reset")
+    with pytest.raises(ResetError) as reset:
+        stream.read(stream.ring.end)
+    return reset.value.reason
+
+
+def test_pruned_past_while_it_was_away_it_resets_every_stream(running):
+    streams = [running.join("orders"), running.join("customers")]
+    with running.away():
+        running.sql("INSERT INTO orders VALUES (1)")
+        while running.sql("SELECT sseapp.prune('0 s')") != [(0,)]:
+            pass
+    assert all("pruned" in _reset(stream) for stream in streams)
+    stream = running.join("orders")
+    running.sql("INSERT INTO orders VALUES (2)")
+    assert _ids(running, stream, 1) == [2]
+
+
+def test_on_another_database_it_begins_anew(running):
+    stream = running.join("orders")
+    epoch = running.runtime.hub.epoch
+    with running.away():
+        running.sql("UPDATE sseapp.state SET born = gen_random_uuid()")
+    assert "another database" in _reset(stream)
+    assert running.runtime.hub.epoch != epoch
+    assert running.join("orders").scope != stream.scope
+
+
+def test_a_change_of_shape_is_found_on_the_tick(running):
+    stream, other = running.join("orders"), running.join("customers")
+    running.sql("ALTER TABLE orders ADD COLUMN b int")
+    assert "columns" in _reset(stream)
+    assert other.reason is None
+    assert [column.name for column in running.table("orders").columns] == ["id", "a", "b"]
+
+
+def test_a_fault_of_ours_is_logged_and_resets_every_stream(running, monkeypatch, caplog):
+    """Nothing may be lost without a word."""
+    stream = running.join("orders")
+    hub = running.runtime.hub
+    dispatch = hub.dispatch
+
+    def fail(_):
+        monkeypatch.setattr(hub, "dispatch", dispatch)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(hub, "dispatch", fail)
+    with caplog.at_level(logging.ERROR, "sseapp.listener"):
+        running.sql("INSERT INTO orders VALUES (1)")
+        assert _reset(stream)
+    assert "every stream is reset" in caplog.text
+    stream = running.join("orders")
+    running.sql("INSERT INTO orders VALUES (2)")
+    assert _ids(running, stream, 1) == [2]
+
+
+def test_a_large_transaction_comes_in_pieces_and_whole(run):
+    running = run(batch="7")
+    stream = running.join("orders")
+    running.sql("INSERT INTO orders SELECT n FROM generate_series(1, 100) n")
+    assert _ids(running, stream, 100) == list(range(1, 101))
+    frames, _ = stream.read(0)
+    assert [frame.complete for frame in frames] == [False] * (len(frames) - 1) + [True]
+    assert len(frames) >= 100 / 7
+
+
+def test_a_storm_resets_its_table_and_keeps_no_other_waiting(run):
+    running = run(batch="10", limit="50")
+    stream, other = running.join("orders"), running.join("customers")
+    running.sql("INSERT INTO orders SELECT n FROM generate_series(1, 200) n; INSERT INTO customers VALUES (7)")
+    assert "at once" in _reset(stream)
+    assert _ids(running, other, 1) == [7]
+    assert other.reason is None
+
+
+def test_without_an_installation_it_says_so_and_waits_for_one(pg18_dsn):
+    runtime = Runtime(Settings.from_environ({"DATABASE_URL": pg18_dsn}))
+    runtime.start()
+    wait_until(lambda: runtime.listener.reconnects > 0, what="a first try")
+    assert "install" in runtime.listener.error
+    prepare(pg18_dsn)
+    wait_until(lambda: runtime.listener.error is None, what="the listener")
+    runtime.close()
+
+
+def test_it_ends_within_a_tick(running):
+    def threads():
+        return [thread for thread in threading.enumerate() if thread.name == "sseapp-listener"]
+
+    before = len(threads())
+    assert before
+    running.runtime.close()
+    wait_until(lambda: len(threads()) < before, 5, "the end of the listener")
+
+
+def test_it_is_started_on_first_use_and_anew_in_a_forked_process(running):
+    """gunicorn --preload makes the application before it forks its workers."""
+    process = Process(Settings.from_environ({"DATABASE_URL": running.dsn, "SSEAPP_TICK": "200ms"}))
+    ours = process.runtime()
+    assert process.runtime() is ours
+    wait_until(lambda: ours.listener.error is None, what="the listener")
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = b"failed"
+        try:
+            theirs = process.runtime()
+            wait_until(lambda: theirs.listener.error is None, what="the child's listener")
+            status = b"own" if theirs is not ours else b"shared"
+        finally:
+            os.write(write_end, status)
+            os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        assert pipe.read() == b"own"
+    os.waitpid(child, 0)
+    assert process.runtime() is ours
+    assert ours.listener.error is None
+    ours.close()

@@ -11,6 +11,7 @@ from sseapp import sse
 from sseapp.change import RESET, TRUNCATE, Batch, Change, Event, Lens
 from sseapp.channel import Channel
 from sseapp.cursor import Scope, Snapshot
+from sseapp.database import Connection
 from sseapp.errors import ShapeChangedError
 from sseapp.filters import Filter
 from sseapp.index import FilterIndex
@@ -59,7 +60,7 @@ class Hub:
     """
 
     def __init__(
-        self, load: Callable[[], dict[int, Table]], *, ring: int, rings: int, clock: Callable[[], datetime]
+        self, load: Callable[..., dict[int, Table]], *, ring: int, rings: int, clock: Callable[[], datetime]
     ) -> None:
         self._load = load
         self._ring = ring
@@ -117,13 +118,15 @@ class Hub:
                 if stream.table.watch == watch:
                     self._end(stream, reason)
 
-    def refresh(self) -> dict[int, Table]:
+    def refresh(self, connection: Connection | None = None) -> dict[int, Table]:
         """Load the watched tables anew, and end the streams whose table is no longer the same.
+
+        The listener does so on its own ``connection``: those of the pool may all be taken, or dead.
 
         A stream that was made for the new shape stays: a change of shape is told once.
         """
         with self._loading:
-            tables = self._load()
+            tables = self._load(connection) if connection else self._load()
             with self._lock:
                 self.tables = tables
                 for stream in self.streams:
@@ -142,13 +145,13 @@ class Hub:
             self.epoch, self.position = epoch, position
             self.ready.set()
 
-    def dispatch(self, batch: Batch) -> None:
-        """Tell a batch, or a piece of one, to the streams it concerns."""
+    def dispatch(self, batch: Batch, connection: Connection | None = None) -> None:
+        """Tell a batch, or a piece of one, to the streams it concerns; ``connection`` as for :meth:`refresh`."""
         by_watch: defaultdict[int, list[Change]] = defaultdict(list)
         for change in batch.changes:
             by_watch[change.watch].append(change)
         if any(change.kind == RESET for change in batch.changes):
-            self.refresh()
+            self.refresh(connection)
         with self._lock:
             for watch, changes in by_watch.items():
                 self._tell(watch, changes, batch)

@@ -108,11 +108,11 @@ class Listener:
             reason = "this is another database, or one that was restored or failed over"
         if self._cursor is None or reason is not None:
             # the cursor moves only with the reset: were the database lost between the two, the streams would go on
-            self._hub.refresh()
+            self._hub.refresh(connection)
             self._hub.begin(now.epoch, now.upto, reason or "the listener began anew")
             self._cursor, self._epoch, self._sent = Cursor(now.upto), now.epoch, now.greatest_id
         else:
-            self._hub.refresh()
+            self._hub.refresh(connection)
 
     def _read(self, connection: Connection) -> None:
         complete = False
@@ -120,7 +120,7 @@ class Listener:
             cursor = self._cursor or Cursor(Snapshot(1))
             without = self._left_out(connection, cursor)
             batch = changelog.read(connection, cursor, piece=self._piece, sent=self._sent, without=without)
-            self._hub.dispatch(batch)
+            self._hub.dispatch(batch, connection)
             complete = batch.complete
             if batch.changes:
                 self._sent = max(self._sent, *(change.id for change in batch.changes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeVar
@@ -13,7 +14,7 @@ from weakref import WeakSet
 from sseapp import catalog, concurrency, embedded, question
 from sseapp.broadcaster import Broadcaster
 from sseapp.config import Settings
-from sseapp.database import Database
+from sseapp.database import Connection, Database
 from sseapp.errors import (
     EmbeddedError,
     NotFoundError,
@@ -101,11 +102,11 @@ class Runtime:
         self.results.wake()
         self.broadcaster.wake()
 
-    def _load(self) -> dict[int, Table]:
-        with self.database.connection() as connection:
+    def _load(self, connection: Connection | None = None) -> dict[int, Table]:
+        with nullcontext(connection) if connection else self.database.connection() as session:
             try:
                 # so that a change of shape is in the log before a table of the new one is used
-                catalog.check_shapes(connection)
+                catalog.check_shapes(session)
                 return catalog.load(connection)
             except UndefinedError:
                 raise NotInstalledError from None

@@ -217,7 +217,7 @@ class Database:
             return self.queries.rows(statement)
         return getattr(self.queries, _NAMES[statement])(parameters)
 
-    def load(self):
+    def load(self, _=None):
         """The watched tables, as of one moment."""
         with self.connection() as session:
             return {found.watch: found for found in session.query(statements.named("catalog")["load"])}

@@ -107,7 +107,7 @@ class Runtime:
             try:
                 # so that a change of shape is in the log before a table of the new one is used
                 catalog.check_shapes(session)
-                return catalog.load(connection)
+                return catalog.load(session)
             except UndefinedError:
                 raise NotInstalledError from None
 

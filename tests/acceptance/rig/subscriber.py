@@ -16,7 +16,7 @@ from support.sse import Block, Parser
 
 from sseapp.cursor import Snapshot, decode
 
-_PATIENCE = 5.0
+_PATIENCE = 10.0
 _LAST = 12
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 from werkzeug.routing import PathConverter
 
 from sseapp import concurrency, poll
@@ -73,9 +75,15 @@ def _args() -> list[tuple[str, str]]:
 
 def _wants_stream() -> bool:
     """Which of the two representations the client prefers; JSON where it does not say."""
+    return _prefers_stream(request.headers.get("Accept", ""))
+
+
+@lru_cache(maxsize=256)
+def _prefers_stream(accept: str) -> bool:
+    """The same of the header's text. Nearly all send one of a few, and reading it costs more than finding the table."""
     # a range with parameters ("application/json; charset=utf-8") means ours, which have none, all the same
     accepted = MIMEAccept(
-        [(range_.partition(";")[0].rstrip(), quality) for range_, quality in request.accept_mimetypes]
+        [(range_.partition(";")[0].rstrip(), quality) for range_, quality in parse_accept_header(accept, MIMEAccept)]
     )
     if not accepted:
         return False

@@ -21,7 +21,8 @@ PLAIN = {
     "alone": "",
     "a foreign key": "CREATE TABLE o (id int PRIMARY KEY); ALTER TABLE t ADD o int REFERENCES o",
     "referenced": "CREATE TABLE o (t int REFERENCES t ON DELETE RESTRICT)",
-    "cascades of one kind": "CREATE TABLE o (id int PRIMARY KEY); ALTER TABLE t ADD o int REFERENCES o ON DELETE CASCADE",
+    "cascades of one kind": """CREATE TABLE o (id int PRIMARY KEY);
+        ALTER TABLE t ADD o int REFERENCES o ON DELETE CASCADE""",
 }
 NOT_PLAIN = {
     "a trigger": STAMP,
@@ -69,7 +70,8 @@ def test_the_two_versions_of_a_row_stay_together(site, hide):
     site.watch("t", hide=hide)
     # long and short rows, in an order that is neither that of the keys nor of the storage, some of them unchanged
     site.run(
-        "INSERT INTO t SELECT g, g % 7, repeat(md5(g::text), g % 400) FROM generate_series(1, 3000) g ORDER BY md5(g::text)"
+        """INSERT INTO t SELECT g, g % 7, repeat(md5(g::text), g % 400) FROM generate_series(1, 3000) g
+           ORDER BY md5(g::text)"""
     )
     site.run("UPDATE t SET n = CASE WHEN id % 3 = 0 THEN n ELSE n + 1 END")
     site.run("""INSERT INTO t SELECT g, 50 FROM generate_series(2900, 3100) g ORDER BY -g

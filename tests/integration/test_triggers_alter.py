@@ -40,8 +40,9 @@ def test_columns_come_go_and_change(site, change):
 
 def touched(site):
     """What sets the first column of an integer type to another value."""
-    return site.value("""SELECT format('%I = 100', attname) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0
-        AND atttypid IN ('int'::regtype, 'bigint'::regtype, 'numeric'::regtype) AND attgenerated = '' ORDER BY attnum LIMIT 1""")
+    return site.value("""SELECT format('%I = 100', attname) FROM pg_attribute
+        WHERE attrelid = 't'::regclass AND attnum > 0 AND attgenerated = ''
+          AND atttypid IN ('int'::regtype, 'bigint'::regtype, 'numeric'::regtype) ORDER BY attnum LIMIT 1""")
 
 
 def test_renamed_and_moved_tables(site):

@@ -9,7 +9,8 @@ from support.watching import execute
 @pytest.fixture
 def site(site):
     site.run(
-        "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, list int, parent int REFERENCES t ON UPDATE CASCADE ON DELETE SET NULL)"
+        """CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, list int,
+                           parent int REFERENCES t ON UPDATE CASCADE ON DELETE SET NULL)"""
     )
     site.watch("t")
     return site

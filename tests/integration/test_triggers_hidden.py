@@ -107,16 +107,15 @@ def test_also_in_the_transaction_that_renames(site):
 
 def test_a_column_made_again_under_the_name_is_hidden_too(site):
     site.watch("t", hide=["secret"])
-    site.run(
-        "ALTER TABLE t DROP COLUMN secret; ALTER TABLE t ADD secret text; INSERT INTO t (id, secret) VALUES (1, 'xyzzy')"
-    )
+    site.run("ALTER TABLE t DROP secret; ALTER TABLE t ADD secret text; INSERT INTO t (id, secret) VALUES (1, 'xyzzy')")
     assert site.events() == [("i", None, {"id": 1, "name": None, "extra": None})]
 
 
 def test_names_that_change_places(site):
     site.watch("t", hide=["secret"])
     site.run(
-        "ALTER TABLE t RENAME secret TO x; ALTER TABLE t RENAME name TO secret; INSERT INTO t VALUES (1, 'xyzzy', 'plugh')"
+        """ALTER TABLE t RENAME secret TO x; ALTER TABLE t RENAME name TO secret;
+           INSERT INTO t VALUES (1, 'xyzzy', 'plugh')"""
     )
     assert site.events() == [("i", None, {"id": 1, "extra": None})]
 
@@ -147,6 +146,7 @@ def test_on_partitions_whose_columns_are_numbered_otherwise(site):
         ALTER TABLE p ATTACH PARTITION p1 DEFAULT""")
     site.watch("p", hide=["secret"])
     site.run(
-        "INSERT INTO p VALUES (1, 'xyzzy', 'a'); ALTER TABLE p RENAME secret TO hidden; INSERT INTO p1 VALUES ('b', 2, 'xyzzy')"
+        """INSERT INTO p VALUES (1, 'xyzzy', 'a'); ALTER TABLE p RENAME secret TO hidden;
+           INSERT INTO p1 VALUES ('b', 2, 'xyzzy')"""
     )
     assert [new for _, _, new in site.events()] == [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]

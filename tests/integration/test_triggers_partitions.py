@@ -8,7 +8,8 @@ from support.watching import execute
 
 @pytest.fixture
 def site(site):
-    site.run("""CREATE TABLE p (id int, region text, n int DEFAULT 0, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+    site.run("""CREATE TABLE p (id int, region text, n int DEFAULT 0, PRIMARY KEY (id, region))
+        PARTITION BY LIST (region);
         CREATE TABLE north PARTITION OF p FOR VALUES IN ('north') PARTITION BY RANGE (id);
         CREATE TABLE north_low PARTITION OF north FOR VALUES FROM (0) TO (100);
         CREATE TABLE south (n int, gone text, id int NOT NULL, region text NOT NULL);

@@ -106,7 +106,8 @@ def test_a_virtual_generated_column_is_not_shown(site, server):
     if server.version == "pg15":
         pytest.skip("virtual generated columns came with PostgreSQL 18")
     site.run(
-        "CREATE TABLE t (id int PRIMARY KEY, v int GENERATED ALWAYS AS (id * 2) VIRTUAL, s int GENERATED ALWAYS AS (id * 3))"
+        """CREATE TABLE t (id int PRIMARY KEY, v int GENERATED ALWAYS AS (id * 2) VIRTUAL,
+                           s int GENERATED ALWAYS AS (id * 3))"""
     )
     site.watch("t")
     site.run("INSERT INTO t VALUES (1)")

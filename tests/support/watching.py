@@ -39,7 +39,9 @@ def make_keeper(dsn):
         execute(
             session,
             f"""DO $$ BEGIN CREATE ROLE {KEEPER} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-            DO $$ BEGIN EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO {KEEPER}', current_database()); END $$""",
+            DO $$ BEGIN
+                EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO {KEEPER}', current_database());
+            END $$""",
         )
     return as_user(dsn, KEEPER)
 
@@ -54,19 +56,33 @@ def installed(server):
         yield keeper
 
 
+class Ground:
+    """A database with sseapp installed, and two sessions that many tests share: warm ones, which makes them quick."""
+
+    def __init__(self, dsn):
+        self.dsn = dsn
+        self.main = open_session(dsn)
+        self.reader = open_session(dsn, PINNED)
+
+    def close(self):
+        self.main.close()
+        self.reader.close()
+
+
 class Site:
     """A schema of one test's own, and the log of the tables it has watched."""
 
-    def __init__(self, dsn, name):
-        self.dsn = dsn
+    def __init__(self, ground, name):
+        self.dsn = ground.dsn
         self.name = name
         self.watches = []
         self._sessions = []
-        self._main = self.session()
-        self.run(f"CREATE SCHEMA {name}")
+        self._main, self._reader = ground.main, ground.reader
+        self.run(f"RESET ALL; CREATE SCHEMA {name}; SET search_path = {name}")
 
     def session(self, user=KEEPER, setup=""):
-        session = open_session(as_user(self.dsn.replace(f"//{KEEPER}@", "//postgres@"), user))
+        """A session of its own, closed with the test."""
+        session = open_session(self.dsn.replace(f"//{KEEPER}@", f"//{user}@"))
         execute(session, f"SET search_path = {self.name}; {setup}")
         self._sessions.append(session)
         return session
@@ -102,8 +118,8 @@ class Site:
 
     def rows(self, table):
         """What SELECT shows, as the log would write it."""
-        session = self.session(setup=PINNED)
-        return sorted(text for (text,) in execute(session, f"SELECT row_to_json(t.*)::text FROM {table} t"))
+        execute(self._reader, f"SET search_path = {self.name}")
+        return sorted(text for (text,) in execute(self._reader, f"SELECT row_to_json(t.*)::text FROM {table} t"))
 
     def replayed(self):
         """The rows that are left when the log is applied, each change in its turn; fails where one does not fit."""
@@ -121,7 +137,6 @@ class Site:
         self.run("DELETE FROM sseapp.change")
 
     def close(self):
-        for session in self._sessions[1:]:
+        for session in self._sessions:
             session.close()
-        self.run(f"DROP SCHEMA {self.name} CASCADE; SELECT sseapp.check_shapes()")
-        self._main.close()
+        self.run(f"ROLLBACK; DROP SCHEMA {self.name} CASCADE; SELECT sseapp.check_shapes()")

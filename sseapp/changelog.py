@@ -43,6 +43,15 @@ class Replay:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How many changes of ``watch`` the rest of a batch holds, and the greatest id of them."""
+
+    watch: int
+    count: int
+    greatest_id: int
+
+
 def position(connection: Connection) -> Position:
     """Where the log stands now. Raises :exc:`~sseapp.errors.NotInstalledError`."""
     try:
@@ -71,9 +80,11 @@ def read(
         snapshot, greatest = rows[0][2:4]
         upto = Snapshot.parse(snapshot).cut(int(greatest))
     else:
-        rest = _rest(cursor)
-        after, upto = Snapshot.parse(rest["after"]), cursor.upto
-        rows = connection.query(_named("read_next"), rest | {"piece": piece, "bytes": size, "without": list(without)})
+        further = _rest(cursor)
+        after, upto = Snapshot.parse(further["after"]), cursor.upto
+        rows = connection.query(
+            _named("read_next"), further | {"piece": piece, "bytes": size, "without": list(without)}
+        )
     horizon, horizon_id = rows[0][:2]
     if _is_pruned(cursor, Snapshot.parse(horizon), horizon_id):
         raise CursorGoneError(_PRUNED)
@@ -83,9 +94,9 @@ def read(
     return Batch(after, upto, changes, complete=not rows or rows[0][0] == len(rows), ascending=ascending)
 
 
-def count_rest(connection: Connection, cursor: Cursor) -> dict[int, int]:
-    """How many changes of each watch the rest of ``cursor``'s batch holds."""
-    return dict(connection.query(_named("rest"), _rest(cursor)))
+def rest(connection: Connection, cursor: Cursor) -> list[Rest]:
+    """What the rest of ``cursor``'s batch holds, by watch."""
+    return [Rest(*row) for row in connection.query(_named("rest"), _rest(cursor))]
 
 
 def _rest(cursor: Cursor) -> dict[str, Any]:

@@ -39,8 +39,9 @@ class Listener:
         self._epoch: str | None = None
         self._sent = 0
         self._storm = storm
-        self._counted: set[int] = set()
         self._storms: set[int] | None = None  # of the batch that is being read, where its rest was counted
+        self._counted: set[int] = set()  # the watches in that rest
+        self._greatest = 0  # the greatest id in it
         self._stopping = threading.Event()
         self.error: str | None = "the listener has not connected yet"
         self.seen_at = monotonic()
@@ -111,6 +112,7 @@ class Listener:
             self._hub.refresh(connection)
             self._hub.begin(now.epoch, now.upto, reason or "the listener began anew")
             self._cursor, self._epoch, self._sent = Cursor(now.upto), now.epoch, now.greatest_id
+            self._storms = None
         else:
             self._hub.refresh(connection)
 
@@ -125,7 +127,8 @@ class Listener:
             if batch.changes:
                 self._sent = max(self._sent, *(change.id for change in batch.changes))
             if complete:
-                self._storms = None
+                # what was left out was seen, too: an id below it must name what was sent before
+                self._sent, self._storms = max(self._sent, self._greatest), None
             position = None if complete else 2 * batch.changes[-1].id + 1
             self._cursor = Cursor(batch.upto, position, None if complete else batch.after)
             self.seen_at = monotonic()
@@ -140,12 +143,13 @@ class Listener:
         if cursor.position is None or changed.receivers:
             return set()
         if self._storms is None:
-            counts = changelog.count_rest(connection, cursor)
-            self._storms = {watch for watch, count in counts.items() if count > self._storm}
+            rest = changelog.rest(connection, cursor)
+            self._greatest = max((part.greatest_id for part in rest), default=0)
+            self._storms = {part.watch for part in rest if part.count > self._storm}
             for watch in self._storms:
-                _log.info("A batch holds %d further changes of watch %d: its streams are reset.", counts[watch], watch)
+                _log.info("A batch holds more than %d changes of watch %d: its streams are reset.", self._storm, watch)
                 self._hub.reset(watch, "more rows changed at once than a snapshot is worth")
-            self._counted = set(counts)
+            self._counted = {part.watch for part in rest}
         return self._storms | (self._counted - self._hub.watches)
 
     def _signal(self, batch: Batch) -> None:

@@ -47,8 +47,8 @@ FROM sseapp.state s LEFT JOIN LATERAL (
     ORDER BY w.id LIMIT %(piece)s) r ON true;
 
 -- name: rest
--- How many changes of each watch such further pieces would bring.
-SELECT c.watch, count(*)
+-- How many changes of each watch such further pieces would bring, and the greatest id of them.
+SELECT c.watch, count(*), max(c.id)
 FROM sseapp.change c
 WHERE c.id > %(above)s
   AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)

@@ -1,4 +1,5 @@
 PORT ?= 8000
+MINUTES ?= 30
 # the first Python that is new enough; name another with PYTHON=...
 PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 CORE := PYTHONPATH=.:tests/unit $(BIN)/python -c \
 	"from test_layers import CORE; print(','.join(f'sseapp/{name}.py' for name in CORE.split()))"
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench soak clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -31,6 +32,9 @@ check: .venv/develop ## Format, lint, types and the quick tests
 
 bench: .venv/bench ## Run the benchmarks
 	$(BIN)/python benchmarks/run.py
+
+soak: .venv/develop ## Strike servers under load with all faults at random (MINUTES=30)
+	$(BIN)/python tests/soak.py --minutes $(MINUTES)
 
 clean: ## Remove .venv and all caches; the embedded PostgreSQL's data in .sseapp stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -8,7 +8,7 @@ _namespace = Namespace()
 
 changed = _namespace.signal(
     "changed",
-    # a name and no Table: that is another object after each change of shape, and blinker tells senders apart by identity
+    # a name and no Table: that is another object after each change of shape, and blinker tells objects by identity
     doc="Sent once for each table in a batch that was read from the log: ``sender`` is the table's name with its "
     "schema, such as ``public.orders``, ``batch`` the :class:`~sseapp.change.Batch` with that table's changes only.",
 )

@@ -193,7 +193,7 @@ def test_over_the_wire(newest):
     generator = Generator(3)
     generator.cursors.append(newest.changes("wired")["cursor"])
     requests = list(MANGLED)
-    for _ in range(1000):
+    for _ in range(500):
         path = generator.path("wired").replace(b" ", b"%20").replace(b"\r", b"").replace(b"\n", b"")
         query = re.sub(rb"[\s#]", b"", generator.query())[:4000]
         headers = generator.headers()

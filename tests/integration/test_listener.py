@@ -25,7 +25,13 @@ def run(pg18, pg18_dsn):
 
 
 @pytest.fixture
-def running(server, dsn):
+def running(run):
+    return run()
+
+
+@pytest.fixture
+def each(server, dsn):
+    """On each version."""
     prepare(dsn)
     with closing(Running(server, dsn)) as found:
         yield found
@@ -35,11 +41,11 @@ def _ids(running, stream, count, position=0):
     return [int(row.split(":")[1].split(",")[0]) for row in running.rows(stream, count, position)]
 
 
-def test_changes_reach_the_streams(running):
-    stream = running.join("orders")
-    running.sql("INSERT INTO orders VALUES (1, 'x')")
-    assert running.rows(stream, 1) == ['{"id":1,"a":"x"}']
-    listener = running.runtime.listener
+def test_changes_reach_the_streams(each):
+    stream = each.join("orders")
+    each.sql("INSERT INTO orders VALUES (1, 'x')")
+    assert each.rows(stream, 1) == ['{"id":1,"a":"x"}']
+    listener = each.runtime.listener
     assert (listener.error, listener.reconnects) == (None, 0)
     assert listener.changes >= 1
     assert listener.batches >= 1
@@ -62,20 +68,20 @@ def test_a_writer_that_does_not_ring_is_found_on_the_tick(running):
     assert running.rows(stream, 1) == ['{"id":5,"a":null}']
 
 
-def test_after_a_cut_it_goes_on_from_its_cursor(running):
-    stream = running.join("orders")
+def test_after_a_cut_it_goes_on_from_its_cursor(each):
+    stream = each.join("orders")
     expected = []
-    with running.session() as slow:
+    with each.session() as slow:
         slow.query("BEGIN; INSERT INTO orders VALUES (0)")
         for number in range(1, 4):
-            running.cut()
-            running.sql(f"INSERT INTO orders VALUES ({number})")
+            each.cut()
+            each.sql(f"INSERT INTO orders VALUES ({number})")
             expected.append(number)
-            assert _ids(running, stream, number) == expected
-        running.cut()
+            assert _ids(each, stream, number) == expected
+        each.cut()
         slow.query("COMMIT")
-        assert _ids(running, stream, 4) == [1, 2, 3, 0]
-    assert running.runtime.listener.reconnects >= 4
+        assert _ids(each, stream, 4) == [1, 2, 3, 0]
+    assert each.runtime.listener.reconnects >= 4
     assert stream.reason is None
 
 
@@ -122,7 +128,7 @@ def test_a_fault_of_ours_is_logged_and_resets_every_stream(running, monkeypatch,
     hub = running.runtime.hub
     dispatch = hub.dispatch
 
-    def fail(_):
+    def fail(*_):
         monkeypatch.setattr(hub, "dispatch", dispatch)
         raise ZeroDivisionError
 

@@ -73,7 +73,7 @@ class Running:
         self.sql(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name = 'sseapp' AND pid <> pg_backend_pid()"
-            " AND state = 'idle'"
+            " AND state <> 'idle in transaction'"
         )
 
     @contextmanager

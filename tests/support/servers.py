@@ -35,13 +35,24 @@ _COMMANDS = {
 }
 KINDS = tuple(_COMMANDS)
 _ADDRESS = re.compile(r"(?:Listening at:|Serving on) http://127\.0\.0\.1:(\d+)")
+_HOLDING = """
+import os, sys
+for _ in range(int(sys.argv[1])):
+    os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 _PLANS = {"waitress": "INT:3"}  # gunicorn: QUIT is at once, TERM waits for what is under way
 
 
 class Host:
-    """One server of the application on the database ``dsn``; ``settings`` are variables without their ``SSEAPP_``."""
+    """One server of the application on the database ``dsn``; ``settings`` are variables without their ``SSEAPP_``.
 
-    def __init__(self, dsn: str, kind: str = "gevent", options: tuple[str, ...] = (), **settings: str) -> None:
+    ``held`` descriptors are open in it from the start, so that those it opens lie above them.
+    """
+
+    def __init__(
+        self, dsn: str, kind: str = "gevent", options: tuple[str, ...] = (), *, held: int = 0, **settings: str
+    ) -> None:
         self.kind = kind
         self._folder = scratch()
         self._log = self._folder / "log"
@@ -51,7 +62,10 @@ class Host:
             environ["SSEAPP_THREADS"] = str(THREADS)
         environ |= {f"SSEAPP_{name.upper()}": value for name, value in settings.items()}
         plan = _PLANS.get(kind, "QUIT:3")
-        self._tether = Tether([*_COMMANDS[kind], *options], plan=plan, log=self._log, environ=environ, folder=ROOT)
+        command = [*_COMMANDS[kind], *options]
+        if held:
+            command = [sys.executable, "-c", _HOLDING, str(held), *command]
+        self._tether = Tether(command, plan=plan, log=self._log, environ=environ, folder=ROOT)
         try:
             self.address: Address = ("127.0.0.1", int(wait_until(self._listening, 20, "the server's start")[1]))
         except BaseException:

@@ -154,8 +154,8 @@ class Site:
 
 
 @contextmanager
-def site(server: Server, kind: str = "gevent", options: tuple[str, ...] = (), **settings: str) -> Iterator[Site]:
-    """Serve a fresh database with sseapp installed."""
+def site(server: Server, kind: str = "gevent", options: tuple[str, ...] = (), **settings: Any) -> Iterator[Site]:
+    """Serve a fresh database with sseapp installed; the rest as :class:`~support.servers.Host` takes it."""
     with server.database() as dsn:
         connection = Connection(dsn)
         schema.install(connection)

@@ -64,8 +64,8 @@ class Listener:
             try:
                 self._listen(backoff, patient=patient)
             except SseappError as error:
-                # no answer in a short time: the server is gone, or it is slow and needs the whole deadline
-                patient = isinstance(error, DeadlineError)
+                # twice no answer in a short time: the server is slow, and needs the whole deadline
+                patient = isinstance(error, DeadlineError) and self.error is not None
                 self._failed(error.detail)
             except BaseException as error:  # noqa: BLE001  # logged, and every stream is reset
                 # a fault of ours, or of a receiver that wanted to exit: a worker whose listener has ended would answer

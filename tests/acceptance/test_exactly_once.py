@@ -13,7 +13,7 @@ from support.sse import ask
 
 # small pieces and rings: batches that take several reads, clients that are too slow for their ring
 SETTINGS = {"pg15": {"batch": "20", "ring": "32k"}, "pg18": {}}
-ENOUGH = {"pg15": {"transactions": 150, "cuts": 100}, "pg18": {"transactions": 600, "cuts": 300}}
+ENOUGH = {"pg15": {"transactions": 150, "cuts": 100}, "pg18": {"transactions": 500, "cuts": 250}}
 
 
 @pytest.mark.timeout(180)

@@ -14,7 +14,7 @@ from acceptance.rig.subscriber import Subscriber
 
 from sseapp.cursor import Snapshot
 
-_SETTLED = 30.0
+_SETTLED = 60.0
 _END = "SELECT pg_current_snapshot()::text, coalesce(max(xid::text::bigint), 0) FROM sseapp.change"
 
 

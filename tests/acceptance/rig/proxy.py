@@ -14,7 +14,7 @@ from random import Random
 CUT, RESET, FREEZE, DRIBBLE, REQUEST = "cut", "reset", "freeze", "dribble", "request"
 KINDS = (CUT, CUT, CUT, CUT, RESET, RESET, RESET, FREEZE, DRIBBLE, REQUEST)
 _SHORTEST_REQUEST = 80
-_REACHES = ((1, 600), (400, 10_000), (400, 10_000), (4_000, 40_000), (40_000, 200_000))
+_REACHES = ((1, 600), (1_000, 20_000), (1_000, 20_000), (10_000, 100_000), (40_000, 200_000))
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def faults(random: Random) -> Callable[[], Fault]:
         kind = random.choice(KINDS)
         least, most = (1, _SHORTEST_REQUEST) if kind == REQUEST else random.choice(_REACHES)
         after = int(exp(random.uniform(log(least), log(most))))
-        return Fault(kind, after, random.uniform(0.05, 0.8), random.uniform(0.5, 5.0))
+        return Fault(kind, after, random.uniform(0.05, 0.8), random.uniform(0.5, 4.0))
 
     return draw
 

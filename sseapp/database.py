@@ -34,7 +34,7 @@ SET extra_float_digits = 1; SET lc_monetary = 'C'; SET standard_conforming_strin
 """
 """What a row's text depends on: the log's triggers pin the same, so that a snapshot and a change print a row alike."""
 
-_SOON = 5.0  # seconds for what a living server answers at once; a listener is to be back 10 s after its database
+_SOON = 4.0  # seconds for what a living server answers at once; a listener is to be back 10 s after its database
 
 _CANCELED = "57014"
 _BY_STATE: dict[str, type[errors.DatabaseError]] = {
@@ -85,7 +85,7 @@ def _translating() -> Iterator[None]:
 class Connection:
     """One session, autocommit. Not for two callers at once.
 
-    ``deadline`` is in seconds, for each statement; connecting may take 5 s of it. Raises the :mod:`~sseapp.errors` that
+    ``deadline`` is in seconds, for each statement; connecting may take 4 s of it. Raises the :mod:`~sseapp.errors` that
     the database causes; after a :exc:`~sseapp.errors.ConnectionLostError` the connection is closed.
     """
 
@@ -175,7 +175,7 @@ class Database:
         self._places = threading.BoundedSemaphore(size)
 
     def connect(self, *, soon: bool = False) -> Connection:
-        """Open a session that the caller closes; ``soon`` cuts its deadline to 5 s, to notice a silent peer."""
+        """Open a session that the caller closes; ``soon`` cuts its deadline to 4 s, to notice a silent peer."""
         return Connection(self._dsn, deadline=min(_SOON, self._deadline) if soon else self._deadline)
 
     @contextmanager

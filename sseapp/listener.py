@@ -19,7 +19,7 @@ from sseapp.hub import Hub
 from sseapp.signals import changed
 
 _log = logging.getLogger(__name__)
-_LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may take 5: back within 10 s of the database
+_LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may take 4: back within 10 s of the database
 
 
 class Listener:

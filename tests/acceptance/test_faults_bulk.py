@@ -13,12 +13,12 @@ from support.clusters import wait_until
 from support.site import site as serve_site
 
 ROWS = int(os.environ.get("BULK_ROWS", "100000"))
-"""How many rows change at once; the figures of docs/reliability.md are of 1,000,000."""
+"""How many rows change at once."""
 MIB = 1 << 20
 BOUND = 160 * MIB
 """What a worker may grow by, whatever the number of rows: pieces of the log, a ring and a snapshot of 10,000 rows."""
 DELAY = 2.5
-"""Seconds, on a machine that is busy with other tests; on a quiet one it is below 1."""
+"""Seconds, on a machine that is busy with other tests; on a quiet one it is to be below 1."""
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def rolling_restart(world: World) -> float:
 
 
 def bulk(world: World) -> float:
-    """More changes than a snapshot is worth: a reset. The rows go again, for a snapshot holds no more than its limit."""
+    """More changes than a snapshot is worth: a reset. The rows go again: a snapshot holds no more than its limit."""
     insert = "INSERT INTO entry (item, what) SELECT 1, 'bulk' FROM generate_series(1, 30000)"
     query(world.ordeal.dsn, f"{insert}; DELETE FROM entry WHERE what = 'bulk'")
     return time.monotonic()

@@ -11,6 +11,7 @@ import resource
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 from math import ceil
 from sys import modules
@@ -33,6 +34,11 @@ def start(name: str, target: Callable[[], None]) -> threading.Thread:
 def start_at_once(target: Callable[[], None]) -> None:
     """Run ``target`` beside everything else, without waiting for it to begin: a signal handler must not wait."""
     _thread.start_new_thread(target, ())
+
+
+def give_way() -> None:
+    """Let what else is ready run: on one thread a long calculation holds up everybody."""
+    time.sleep(0)
 
 
 def wait_for(descriptor: int, *, write: bool = False, timeout: float | None = None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sseapp import changelog
+from sseapp import changelog, concurrency
 from sseapp.change import RESET, TRUNCATE, Change, Event, Lens
 from sseapp.changelog import Replay
 from sseapp.channel import ResetError
@@ -14,6 +14,8 @@ from sseapp.errors import ShapeChangedError
 from sseapp.filters import Filter
 from sseapp.hub import SHAPE_CHANGED, Stream
 from sseapp.ring import encoded
+
+_TURN = 200  # changes after which everything else in a green process gets its turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,17 @@ def missed(database: Database, stream: Stream, filter_: Filter, cursor: Cursor, 
     rest: list[Event] = []
     new: list[Event] = []
     try:
-        for change in replay.changes:
+        for count, change in enumerate(replay.changes, start=1):
+            if count % _TURN == 0:
+                concurrency.give_way()
             if change.kind == RESET:
                 raise ResetError(change.reason or SHAPE_CHANGED)
             events = _events(stream.lens, filter_, change)
             group = rest if cursor.upto.sees(change.xid) else new
-            group += [event for event in events if not cursor.sees(event.xid, event.position)]
+            told = [event for event in events if not cursor.sees(event.xid, event.position)]
+            for event in told:
+                event.body  # noqa: B018  # encoded here, a turn at a time, and kept
+            group += told
     except ShapeChangedError:
         raise ResetError(SHAPE_CHANGED) from None
     return Missed(cursor, replay.upto, tuple(rest), tuple(new), replay.more, _end(cursor, replay))

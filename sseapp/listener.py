@@ -103,14 +103,17 @@ class Listener:
     def _join(self, connection: Connection) -> None:
         """Go on from the cursor where it still serves, else begin at the log's end and reset every stream."""
         now = changelog.position(connection)
-        if self._cursor is not None and now.epoch == self._epoch:
+        reason: str | None
+        if self._cursor is None:
+            reason = "the listener began anew"
+        elif now.epoch == self._epoch:
             reason = changelog.expiry(connection, self._cursor)
         else:
             reason = "this is another database, or one that was restored or failed over"
-        if self._cursor is None or reason is not None:
+        if reason is not None:
             # the cursor moves only with the reset: were the database lost between the two, the streams would go on
             self._hub.refresh(connection)
-            self._hub.begin(now.epoch, now.upto, reason or "the listener began anew")
+            self._hub.begin(now.epoch, now.upto, reason)
             self._cursor, self._epoch, self._sent = Cursor(now.upto), now.epoch, now.greatest_id
             self._storms = None
         else:

@@ -89,12 +89,12 @@ from sseapp.hub import Hub
 dispatch = Hub.dispatch
 
 
-def failing(self, batch):
+def failing(self, batch, *rest):
     if batch.changes and (FOLDER / "error").exists():
         error = (FOLDER / "error").read_text()
         (FOLDER / "error").unlink()
         raise {"SystemExit": SystemExit, "ValueError": ValueError}[error]
-    dispatch(self, batch)
+    dispatch(self, batch, *rest)
 
 
 Hub.dispatch = failing

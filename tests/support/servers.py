@@ -17,7 +17,7 @@ from support.sse import Address
 from sseapp.tether import Tether
 
 ROOT = Path(__file__).parents[2]
-THREADS = 8
+THREADS = 16
 _GUNICORN = [sys.executable, "-m", "gunicorn", "wsgi"]
 _WAITRESS = f"""
 import logging, waitress, wsgi

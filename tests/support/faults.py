@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from random import Random
 from typing import Self
 
@@ -105,7 +105,7 @@ def backends_stopped(world: World) -> float:
 
 
 def _resume(process: psutil.Process) -> None:
-    if process.is_running():
+    with suppress(psutil.NoSuchProcess):
         process.resume()
 
 

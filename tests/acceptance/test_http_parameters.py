@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
+from support.site import name
 
 MOMENTS = {
     1: "2026-03-01 00:00:00+00",
@@ -118,6 +119,19 @@ def test_filters(site, things, parameters, ids):
 )
 def test_order(site, things, order, ids):
     assert site.ids(things, order=order) == ids
+
+
+def test_an_enum_is_ordered_as_it_was_declared(site):
+    kind = name("mood")
+    site.sql(f"CREATE TYPE {kind} AS ENUM ('sad', 'glad', 'Elated')")
+    table = site.table(f"id int PRIMARY KEY, m {kind}", rows="(1, 'Elated'), (2, 'sad'), (3, 'glad')")
+    assert site.ids(table, order="m") == [2, 3, 1]
+    assert site.ids(table, m="gte.glad") == [1, 3]
+    assert site.refused(table, m="eq.happy")["parameter"] == "m"
+    with site.follow(table, m="gt.sad") as stream:
+        stream.event("snapshot")
+        site.sql(f"UPDATE {table} SET m = 'sad' WHERE id = 1")
+        assert stream.event("delete").json["old"] == {"id": 1, "m": "Elated"}
 
 
 def test_columns(site, things):

@@ -91,6 +91,22 @@ def test_a_bare_name_is_that_of_the_first_schema_in_the_search_path(site):
     assert _listed(site, table, f"s_{table}")
 
 
+def test_of_two_in_the_search_path_it_is_the_first(newest):
+    database = newest.sql("SELECT current_database()")[0][0]
+    table = name()
+    for schema in ("second", "first"):
+        newest.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        newest.sql(f"CREATE TABLE {schema}.{table} AS SELECT '{schema}' AS here")
+        newest.watch(f"{schema}.{table}")
+    newest.sql(f"ALTER DATABASE {database} SET search_path = first, second, public")
+    newest.renew_pool()
+    try:
+        assert newest.rows(table) == [{"here": "first"}]
+    finally:
+        newest.sql(f"ALTER DATABASE {database} RESET search_path")
+        newest.renew_pool()
+
+
 def test_a_bare_name_outside_of_the_search_path_is_not_found_but_pointed_to(site):
     site.sql("CREATE SCHEMA IF NOT EXISTS elsewhere")
     table = name()

@@ -9,6 +9,7 @@ from support.model.world import Faults
 
 from sseapp import changelog
 from sseapp.cursor import Cursor, Scope, Snapshot
+from sseapp.listener import Listener
 from sseapp.replay import Missed
 from sseapp.ring import Frame, encoded
 from sseapp.subscription import Changes
@@ -142,6 +143,20 @@ def the_listener_does_not_look_at_the_horizon(monkeypatch):
 
     blind.__kwdefaults__ = read.__kwdefaults__
     monkeypatch.setattr(changelog, "read", blind)
+
+
+@_breaks(fail_over=10, drop=60)
+def the_listeners_cursor_moves_before_the_reset(monkeypatch):
+    def join(self, connection):
+        now = changelog.position(connection)
+        if self._cursor is None or now.epoch != self._epoch or changelog.expiry(connection, self._cursor):
+            self._cursor, self._epoch, self._sent = Cursor(now.upto), now.epoch, now.greatest_id
+            self._hub.refresh()
+            self._hub.begin(now.epoch, now.upto, "the listener began anew")
+        else:
+            self._hub.refresh()
+
+    monkeypatch.setattr(Listener, "_join", join)
 
 
 @_breaks(forgetful_crash=20)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 
-from support.model.oracle import State, ViolationError
+from support.model.oracle import State, Tail, ViolationError
 from support.model.tasks import Task, pause
 from support.sse import Parser
 
 from sseapp import poll
 from sseapp.errors import CursorGoneError, UnavailableError
-from sseapp.subscription import Changes
+from sseapp.subscription import Changes, Rows
 
 
 class Client:
-    """One subscriber with its question; while it is connected, a task of a worker."""
+    """One subscriber with its question; while it is connected, a task of a worker.
+
+    ``silent`` counts how often it heard that there is nothing more.
+    """
 
     def __init__(self, asked, choose):
         self.asked = asked
@@ -37,29 +40,36 @@ class Client:
         self.task = Task(f"client of {self.asked}", lambda: self._run(worker))
         worker.tasks.append(self.task)
 
+    def check(self, postgres):
+        """That it was told all, once."""
+        self.state.check(postgres)
+
     def _run(self, worker):
         raise NotImplementedError
 
 
 class Streaming(Client):
-    """Reads the event stream as the HTML standard says."""
+    """Reads an event stream as the HTML standard says."""
 
     def _run(self, worker):
         try:
-            changes = Changes(worker, self.asked.table, self.asked.arguments, self.cursor)
+            subscription = self._subscription(worker)
         except UnavailableError:
             return
-        parser, reset = Parser(), False
+        parser, self._is_reset = Parser(), False
         try:
-            for data in changes.frames():
+            for data in subscription.frames():
                 for block in parser.feed(self._received(data)):
-                    reset = self._take(block, reset=reset)
+                    self._take(block)
                 self.cursor = parser.last_id or self.cursor
                 if self.cut_after == 0:
                     return
                 pause()
         finally:
-            changes.close()
+            subscription.close()
+
+    def _subscription(self, worker):
+        return Changes(worker, self.asked.table, self.asked.arguments, self.cursor)
 
     def _received(self, data):
         if self.cut_after is None:
@@ -68,30 +78,69 @@ class Streaming(Client):
         self.cut_after -= len(data)
         return data
 
-    def _take(self, block, *, reset):
-        """One block; whether it was a reset."""
+    def _take(self, block):
         if block.data is None:
-            self.silent += ":" in "".join(block.raw.decode())  # a heartbeat: all that there is has come
-            return reset
+            self.silent += bool(block.comments)  # a heartbeat: all that there is has come
+            return
         self.silent = 0
         if block.name == "reset":
-            self._reset()
-            return True
-        if block.name == "snapshot":
-            if self.state.moment is not None and not reset:
+            if not self.state.is_told:
+                raise ViolationError("a reset before the first snapshot")
+            self.resets += 1
+            self._is_reset = True
+        elif block.name == "snapshot":
+            if self.state.is_told and not self._is_reset:
                 raise ViolationError("a snapshot without a reset")
+            self.state, self._is_reset = State(self.asked), False
             self.state.start(block.json["rows"])
-        elif reset or self.state.moment is None:
+        elif self._is_reset or not self.state.is_told:
             raise ViolationError(f"{block.name} where a snapshot was due")
         else:
             self.events += 1
             self.state.apply(block.name, block.json)
-        return False
 
-    def _reset(self):
-        if self.state.moment is None:
-            raise ViolationError("a reset before the first snapshot")
-        self.resets += 1
+
+class Listening(Streaming):
+    """Wants changes from now on, without a snapshot."""
+
+    def _subscription(self, worker):
+        history = worker.database.postgres.history
+        if self.cursor is None:
+            self.state = Tail(self.asked, len(history))
+        self._history = history
+        return Changes(worker, self.asked.table, (*self.asked.arguments, ("snapshot", "no")), self.cursor)
+
+    def _take(self, block):
+        if block.id and isinstance(self.state, Tail) and self.state.until is None:
+            self.state.until = len(self._history)
+        super()._take(block)
+
+
+class Watching(Streaming):
+    """Wants the whole result, again whenever a row in it changed."""
+
+    def _subscription(self, worker):
+        self._postgres = worker.database.postgres
+        return Rows(worker, self.asked.table, self.asked.arguments)
+
+    def _take(self, block):
+        if block.name == "rows":
+            self.events += 1
+            self.state.start(block.json["rows"])
+
+    @property
+    def silent(self):
+        """For good, where it shows what the table holds."""
+        is_shown = not self.is_away and self.state.rows == self.asked.rows(self._postgres.tables)
+        return 99 * is_shown
+
+    @silent.setter
+    def silent(self, _):
+        pass
+
+    def check(self, postgres):
+        if self.state.rows != self.asked.rows(postgres.tables):
+            raise ViolationError("it shows what the table does not hold")
 
 
 class Polling(Client):

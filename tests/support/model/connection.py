@@ -6,7 +6,7 @@ Before and after each statement the caller pauses, so that anything may happen t
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from psycopg2.sql import Composed, Identifier, Literal
 from support.model.postgres import WATCH, Snapshot, text
@@ -72,7 +72,9 @@ class Queries:
         )
 
     def rest(self, p):
-        return list(Counter(row.watch for row in self._rest(p)).items())
+        rows = self._rest(p)
+        counts = Counter(row.watch for row in rows)
+        return [(watch, count, max(row.id for row in rows if row.watch == watch)) for watch, count in counts.items()]
 
     def _rest(self, p):
         after, upto = _parsed(p["after"]), _parsed(p["upto"])
@@ -194,7 +196,7 @@ class Database:
     def close(self):
         """No session is idle: each statement has one of its own."""
 
-    def connect(self):
+    def connect(self, **_):
         pause()
         self.sessions = [session for session in self.sessions if not session.closed]
         self.sessions.append(Connection(self))
@@ -217,7 +219,7 @@ class Database:
             return self.queries.rows(statement)
         return getattr(self.queries, _NAMES[statement])(parameters)
 
-    def load(self, _=None):
+    def load(self, connection=None):
         """The watched tables, as of one moment."""
-        with self.connection() as session:
+        with nullcontext(connection) if connection else self.connection() as session:
             return {found.watch: found for found in session.query(statements.named("catalog")["load"])}

@@ -90,6 +90,11 @@ class State:
         if row:
             self._add(name, data["row"])
 
+    @property
+    def is_told(self):
+        """Whether it holds rows, so that only a reset may begin anew."""
+        return self.moment is not None
+
     def _remove(self, name, old):
         if not self.rows[old]:
             raise ViolationError(f"{name} of {old}, which is not there: {self._rows()}")
@@ -115,6 +120,34 @@ class State:
             raise ViolationError(f"lost: {[*(expected - self.told)]}; too often: {[*(self.told - expected)]}")
         if self.rows != self.asked.rows(postgres.tables):
             raise ViolationError(f"{self._rows()} is not what the table holds: {postgres.tables[self.asked.table]}")
+
+
+class Tail:
+    """What a subscriber without a snapshot hears: each change from some moment on, once.
+
+    The moment is when the server read where the log stands: not before ``began``, when the client came, and not
+    after ``until``, when it heard the first of the answer.
+    """
+
+    is_told = True
+
+    def __init__(self, asked, began):
+        self.asked = asked
+        self.began, self.until = began, None
+        self.told = Counter()
+
+    def apply(self, name, data):
+        row, old = (value and _text(value) for value in (data.get("row"), data.get("old")))
+        self.told[name, data["xid"], row, old] += 1
+
+    def check(self, postgres):
+        changes = postgres.history
+        if any(change.kind == "r" and change.watch == WATCH[self.asked.table] for change in changes[self.until :]):
+            raise ViolationError("a reset was not told")
+        least = Counter(self.asked.events(changes[self.until :]))
+        most = Counter(self.asked.events(changes[self.began :]))
+        if not least <= self.told <= most:
+            raise ViolationError(f"lost: {[*(least - self.told)]}; too often: {[*(self.told - most)]}")
 
 
 def _text(row):

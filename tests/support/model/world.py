@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from greenlet import GreenletExit
 from support.model.applications import Applications
-from support.model.clients import Polling, Streaming
+from support.model.clients import Listening, Polling, Streaming, Watching
 from support.model.connection import Database, Queries, table
 from support.model.oracle import ASKED, ViolationError
 from support.model.postgres import Postgres
@@ -23,13 +23,14 @@ from sseapp.cursor import Snapshot
 from sseapp.errors import UnavailableError
 from sseapp.hub import Hub
 from sseapp.listener import Listener
+from sseapp.live import Result, Results
 from sseapp.places import Places
 from sseapp.runtime import Runtime
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-_CLOCKED = ("subscription", "listener", "poll")
+_CLOCKED = ("subscription", "listener", "live", "poll")
 _FRAMED = ("channel", "hub", "ring")
-_THREADED = ("channel", "hub", "listener")
+_THREADED = ("channel", "hub", "listener", "live")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Worker(Runtime):
         self.hub = Hub(self.database.load, ring=ring, rings=16 * ring, clock=self.now)
         self.listener = Listener(self.database, self.hub, tick=2.0, piece=piece, storm=storm)
         self.places = Places(1000)
+        self.results = Results(self)
         self.tasks = [Task("listener", self.listener._run)]
 
     def question(self, path, args):
@@ -90,7 +92,7 @@ class Worker(Runtime):
 class World:
     """Everything, driven by ``choose``: the same choices make the same history."""
 
-    def __init__(self, choose: Random, faults: Faults, *, workers=2, clients=6):
+    def __init__(self, choose: Random, faults: Faults, *, workers=2):
         self.choose, self.faults = choose, faults
         self.postgres = Postgres(choose)
         self._applications = Applications(self.postgres, choose)
@@ -99,8 +101,8 @@ class World:
             parsed = question.parse(table(asked.table, 0), asked.arguments)
             self.queries.register(parsed, asked.accepts)
         self.workers = [self._worker() for _ in range(workers)]
-        kinds = [Streaming, Streaming, Polling]
-        self.clients = [kinds[n % 3](choose.choice(ASKED), choose) for n in range(clients)]
+        kinds = [Streaming, Streaming, Polling, Streaming, Listening, Watching]
+        self.clients = [kind(choose.choice(ASKED), choose) for kind in kinds]
 
     def _worker(self):
         return Worker(self.postgres, self.queries, self.faults, self.choose)
@@ -215,9 +217,15 @@ class World:
         for _ in range(2):
             self.settle()
             for client in self.clients:
-                client.state.check(self.postgres)
+                client.check(self.postgres)
             for client in self.clients:
                 client.task.kill()
+
+
+def _start(name, run):
+    """What a live result has run beside everything else is a task of its worker."""
+    result: Result = run.__self__
+    result._runtime.tasks.append(Task(name, run))
 
 
 class _Loud(logging.Handler):
@@ -236,6 +244,7 @@ def simulated(choose, faults):
             stack.enter_context(patch(f"sseapp.{module}.threading", Threading))
         for module in _CLOCKED:
             stack.enter_context(patch(f"sseapp.{module}.monotonic", Clock(choose)))
+        stack.enter_context(patch("sseapp.live.concurrency.start", _start))
         frame = choose.choice(faults.frame)
         for module in _FRAMED:
             stack.enter_context(patch(f"sseapp.{module}.FRAME_SIZE", frame))

@@ -16,20 +16,26 @@ def serving(clusters):
     found = {}
     with ExitStack() as stack:
 
-        def serving(version=NEWEST, kind="gevent"):
+        def serving(version=NEWEST, kind="gevent", options=()):
             if bindir(version) is None:
                 pytest.skip(f"the programs of PostgreSQL {version.removeprefix('pg')} are not here")
-            if (version, kind) not in found:
-                found[version, kind] = stack.enter_context(serve_site(clusters.shared(version), kind))
-            return found[version, kind]
+            name = version, kind, options
+            if name not in found:
+                found[name] = stack.enter_context(serve_site(clusters.shared(version), kind, options=options))
+            return found[name]
 
         yield serving
 
 
-@pytest.fixture(scope="session", params=VERSIONS)
+# on threads many: there a client that has gone is noticed late, and holds one until then
+DELIVERIES = {"generator": ("gthread", ("--threads", "100")), "broadcaster": ("gevent", ())}
+
+
+@pytest.fixture(scope="session", params=zip(VERSIONS, DELIVERIES, strict=True), ids="-".join)
 def site(request, serving):
-    """A server on a database of each version."""
-    return serving(request.param)
+    """A server on a database of each version, and with each delivery: the contract is the same."""
+    version, delivery = request.param
+    return serving(version, *DELIVERIES[delivery])
 
 
 @pytest.fixture(scope="session")

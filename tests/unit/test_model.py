@@ -150,3 +150,16 @@ TestModel = Model.TestCase
 TestModel.settings = settings(
     max_examples=8, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_what_is_left_out_of_a_batch_is_not_left_out_of_another():
+    with simulated(Random(0), Faults(piece=(1,), storm=(1,), size=(1,))) as world:
+        _listen(world, lambda listener: listener.error is None)
+        for watch in (1, 2):
+            _commit(world.postgres, watch, count=2)
+        _listen(world, lambda listener: listener._storms == {2})
+        world.postgres.mark()
+        world.postgres.prune(step=1)
+        listener = _listen(world, lambda listener: listener.reconnects == 1 and listener.error is None)
+        assert listener._storms is None
+        world.end()

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from sseapp import sse
 from sseapp.cursor import Snapshot
+from sseapp.pace import Reading
 from sseapp.rowtext import members, name_text, subset
 from sseapp.table import Table
 
@@ -85,7 +86,7 @@ class Batch:
     """Changes read in one go: all that ``upto`` sees and ``after`` does not, in order of id; or a piece of them.
 
     ``complete`` is false for a piece that others follow. ``ascending`` says that no id lies below one that
-    ``after`` sees, so that an id need not name ``after``.
+    ``after`` sees, so that an id need not name ``after``. ``reading`` comes with the first piece.
     """
 
     after: Snapshot
@@ -93,6 +94,7 @@ class Batch:
     changes: tuple[Change, ...]
     complete: bool = True
     ascending: bool = False
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sseapp.change import Batch, Change
 from sseapp.cursor import Cursor, Snapshot
 from sseapp.database import Connection, Database
 from sseapp.errors import CursorGoneError, NotInstalledError, UndefinedError
+from sseapp.pace import Reading
 
 _NO_ID = 2**62  # above every id: no row is asked for by its id
 _CHANGE = 8  # columns of a change
@@ -71,13 +72,15 @@ def read(
     read before. The rest of a batch is read without the watches ``without``. Raises
     :exc:`~sseapp.errors.CursorGoneError` where some of it has been pruned: a reader may be slower than the pruner.
     """
+    reading = None
     if cursor.position is None:
         after = cursor.upto
         rows = connection.query(
             _named("read_first"),
             {"xmax": str(after.xmax), "xip": [str(xid) for xid in after.xip], "piece": piece, "bytes": size},
         )
-        snapshot, greatest = rows[0][2:4]
+        snapshot, greatest, lease, clock = rows[0][2:6]
+        reading = Reading(lease, clock, snapshot)
         upto = Snapshot.parse(snapshot).cut(int(greatest))
     else:
         further = _rest(cursor)
@@ -91,7 +94,26 @@ def read(
     rows = [row[-1 - _CHANGE :] for row in rows if row[-1 - _CHANGE] is not None]
     changes = tuple(_change(row[1:]) for row in rows)
     ascending = not changes or changes[0].id > sent
-    return Batch(after, upto, changes, complete=not rows or rows[0][0] == len(rows), ascending=ascending)
+    return Batch(
+        after, upto, changes, complete=not rows or rows[0][0] == len(rows), ascending=ascending, reading=reading
+    )
+
+
+def glance(connection: Connection) -> Reading:
+    """What the pace goes by, without reading the log. No transaction has ended where the snapshot is as it was."""
+    ((snapshot, lease, clock),) = connection.query(_named("glance"))
+    return Reading(lease, clock, snapshot)
+
+
+def fence(connection: Connection) -> int:
+    """A transaction id that is above all that were given out before."""
+    ((xid,),) = connection.query(_named("fence"))
+    return int(xid)
+
+
+def quicken(connection: Connection, milliseconds: int) -> None:
+    """Let the lease of :mod:`sseapp.pace` run so long from now, and ring."""
+    connection.query(_named("quicken"), {"milliseconds": milliseconds})
 
 
 def rest(connection: Connection, cursor: Cursor) -> list[Rest]:

@@ -34,6 +34,12 @@ def _bytes(text: str) -> int:
     return int(match[1]) * _BYTES[match[2]]
 
 
+def _switch(text: str) -> bool | None:
+    if text not in {"", "on", "off"}:
+        raise ValueError("a choice of on and off")
+    return {"on": True, "off": False}.get(text)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
@@ -58,6 +64,14 @@ SETTINGS: dict[str, Setting] = {
     "pool": Setting("SSEAPP_POOL", _count, "4", "database connections a process, besides the listener's"),
     "deadline": Setting("SSEAPP_DEADLINE", _seconds, "10s", "how long a statement may take"),
     "tick": Setting("SSEAPP_TICK", _seconds, "2s", "how often a silent listener looks whether all is well"),
+    "notify": Setting(
+        "SSEAPP_NOTIFY",
+        _switch,
+        "",
+        "`off`: transactions never NOTIFY and the log is polled, for PgBouncer and PREPARE TRANSACTION; `on` ends that",
+    ),
+    "busy": Setting("SSEAPP_BUSY", _count, "100", "commits a second from which on the log is polled"),
+    "poll": Setting("SSEAPP_POLL", _seconds, "5ms", "how often it is polled then"),
     "heartbeat": Setting("SSEAPP_HEARTBEAT", _seconds, "15s", "how often a silent stream says that it lives"),
     "retry": Setting("SSEAPP_RETRY", _seconds, "2s", "what clients are told to wait before a reconnect"),
     "ring": Setting("SSEAPP_RING", _bytes, "16m", "bytes of ready events a stream keeps; who is further behind is cut"),
@@ -80,6 +94,9 @@ class Settings:
     pool: int
     deadline: float
     tick: float
+    notify: bool | None
+    busy: int
+    poll: float
     heartbeat: float
     retry: float
     ring: int

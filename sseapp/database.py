@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2 import extensions
-from psycopg2.sql import Composable
+from psycopg2.sql import SQL, Composable
 
 from sseapp import concurrency, errors
 
@@ -86,7 +86,8 @@ class Connection:
     """One session, autocommit. Not for two callers at once.
 
     ``deadline`` is in seconds, for each statement; connecting may take 4 s of it. Raises the :mod:`~sseapp.errors` that
-    the database causes; after a :exc:`~sseapp.errors.ConnectionLostError` the connection is closed.
+    the database causes; after a :exc:`~sseapp.errors.ConnectionLostError` the connection is closed. ``pooled`` says
+    that another process answers than the one the server said it gave us: there is a pooler in between.
     """
 
     def __init__(self, dsn: str, *, deadline: float = 10.0) -> None:
@@ -96,17 +97,20 @@ class Connection:
             self._raw: extensions.connection = psycopg2.connect(dsn, async_=True, **_KEEPALIVE)
         with self._closing_on_loss():
             self._wait(min(_SOON, deadline))
-        self.query(f"{_SESSION}; SET statement_timeout = {int(deadline * 1000)}")
+        settings = f"{_SESSION}; SET statement_timeout = {int(deadline * 1000)};"
+        self._settings = ""
+        ((backend,),) = self.query("SELECT pg_backend_pid()")
+        self.pooled = backend != self._raw.info.backend_pid
+        if self.pooled:
+            # the session is lent for one transaction, and others would find our settings in it
+            self._settings = settings.replace("SET ", "SET LOCAL ")
+        else:
+            self.query(settings)
 
     @property
     def closed(self) -> bool:
         """Whether the session has ended."""
         return bool(self._raw.closed)
-
-    @property
-    def backend(self) -> int:
-        """The process that the server said it gave us; behind a pooler it is not the one that answers."""
-        return self._raw.info.backend_pid
 
     def query(
         self, statement: str | Composable, parameters: Any = None, *, deadline: float | None = None
@@ -114,6 +118,10 @@ class Connection:
         """Run ``statement`` and return its rows (none for a statement that has no result)."""
         with self._closing_on_loss():
             cursor = self._raw.cursor()
+            if self._settings:
+                # in one message, so in one transaction
+                settings = self._settings
+                statement = settings + statement if isinstance(statement, str) else SQL(settings) + statement
             cursor.execute(statement, parameters)
             self._wait(deadline or self._deadline)
             return cursor.fetchall() if cursor.description else []

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 
 from sseapp import changelog, concurrency, schema, statements
@@ -43,7 +44,7 @@ def examine(dsn: str, settings: Settings) -> Iterator[Finding]:
         yield Finding("connect", False, error.detail, "Is DATABASE_URL right, and the server running?")
         return
     with closing(connection), suppress(_IncurableError):
-        for step in (_server, _pooler, _schema, _rights, _tables):
+        for step in (_server, partial(_pooler, settings), _schema, _rights, _tables):
             for finding in step(connection):
                 yield finding
                 if finding.well is False and step is not _tables:
@@ -56,7 +57,7 @@ def _named(name: str) -> str:
 
 
 def _server(connection: Connection) -> Iterator[Finding]:
-    ((version, number, replica, _, read_only, role),) = connection.query(_named("server"))
+    ((version, number, replica, read_only, role),) = connection.query(_named("server"))
     if number < _OLDEST:
         yield Finding("connect", False, f"This is PostgreSQL {version}.", "sseapp needs PostgreSQL 14 or later.")
     elif replica:
@@ -72,17 +73,22 @@ def _server(connection: Connection) -> Iterator[Finding]:
         yield Finding("connect", True, f"PostgreSQL {version}, as {role}")
 
 
-def _pooler(connection: Connection) -> Iterator[Finding]:
+def _pooler(settings: Settings, connection: Connection) -> Iterator[Finding]:
     """A pooler in transaction mode lends a session for one transaction: LISTEN would be heard by somebody else."""
-    ((*_, backend, _, _),) = connection.query(_named("server"))
-    if backend == connection.backend:
+    pooler = "There is a pooler (PgBouncer?) between us and PostgreSQL"
+    if not connection.pooled:
         yield Finding("session", True, "a session of our own")
-        return
-    advice = (
-        "In transaction mode LISTEN does not reach us. Connect to PostgreSQL itself, or to a pool in session mode; "
-        "only sseapp's few connections need that."
-    )
-    yield Finding("session", None, "There is a pooler (PgBouncer?) between us and PostgreSQL.", advice)
+    elif settings.notify is False:
+        yield Finding("session", True, "a pooler's; with SSEAPP_NOTIFY=off the log is polled")
+    elif settings.notify:
+        advice = "In transaction mode no NOTIFY reaches us: then SSEAPP_NOTIFY=off is right."
+        yield Finding("session", None, f"{pooler}, in session mode by SSEAPP_NOTIFY=on.", advice)
+    else:
+        advice = (
+            "SSEAPP_NOTIFY=off spares the writers a NOTIFY that is not heard. Or connect to PostgreSQL itself; or to a "
+            "pool in session mode, and say so by SSEAPP_NOTIFY=on. Only sseapp's few connections need that."
+        )
+        yield Finding("session", None, f"{pooler}: the log is polled all the time.", advice)
 
 
 def _schema(connection: Connection) -> Iterator[Finding]:
@@ -143,25 +149,31 @@ def _canary(connection: Connection, settings: Settings) -> Iterator[Finding]:
 
 
 def _sing(connection: Connection, settings: Settings) -> Iterator[Finding]:
-    connection.query("LISTEN sseapp")
     before = changelog.position(connection)
     runtime = Runtime(settings)
     runtime.start()
-    heard = threading.Event()
+    stands, heard = threading.Event(), threading.Event()
     try:
         subscription = Changes(runtime, _CANARY, [("snapshot", "no")])
-        concurrency.start("canary", _follower(subscription, heard))
-        while connection.wait_for_notify(0):
-            pass
+        concurrency.start("canary", _follower(subscription, stands, heard))
+        stands.wait(_SONG)
+        reading = changelog.read(connection, Cursor(before.upto), piece=1, sent=0).reading
+        polls = runtime.listener.pace.deaf or (reading is not None and reading.left > 0)
+        if not polls:
+            connection.query("LISTEN sseapp")
         began = monotonic()
         connection.query(f"INSERT INTO {_CANARY} VALUES (1, 'tweet')")  # noqa: S608  # a name of our own
-        rang = connection.wait_for_notify(_SONG)
+        rang = not polls and connection.wait_for_notify(_SONG)
         batch = changelog.read(connection, Cursor(before.upto), piece=1000, sent=before.greatest_id)
         logged = any(change.new and "tweet" in change.new for change in batch.changes)
         yield _step(
             "trigger", logged, "the canary's row is in the log", "Its trigger did not fire: see the server's log."
         )
-        yield _step("bell", rang, "its NOTIFY arrived", "Does a pooler stand between? NOTIFY must reach this session.")
+        if polls:
+            yield Finding("bell", True, "not needed: the log is polled")
+        else:
+            advice = "Does a pooler stand between? Then SSEAPP_NOTIFY=off."
+            yield _step("bell", rang, "its NOTIFY arrived", advice)
         arrived = heard.wait(_SONG)
         took = f"the row was in a stream {1000 * (monotonic() - began):.0f} ms after its commit"
         yield _step("stream", arrived, took, "See this program's log; then please report it.")
@@ -169,10 +181,13 @@ def _sing(connection: Connection, settings: Settings) -> Iterator[Finding]:
         runtime.close()
 
 
-def _follower(subscription: Changes, heard: threading.Event) -> Callable[[], None]:
+def _follower(subscription: Changes, stands: threading.Event, heard: threading.Event) -> Callable[[], None]:
     def follow() -> None:
         with closing(subscription):
-            for data in subscription.frames():
+            for number, data in enumerate(subscription.frames()):
+                if number:
+                    # the second piece says where it stands: what is written from now on is to come
+                    stands.set()
                 if b"tweet" in data:
                     heard.set()
                     return

@@ -16,6 +16,7 @@ from sseapp.cursor import Cursor, Snapshot
 from sseapp.database import Connection, Database
 from sseapp.errors import DeadlineError, SseappError
 from sseapp.hub import Hub
+from sseapp.pace import Pace, Reading
 from sseapp.signals import changed
 
 _log = logging.getLogger(__name__)
@@ -25,15 +26,16 @@ _LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may 
 class Listener:
     """Reads the log for one process, and outlives the loss of its connection.
 
-    ``tick`` is how long it waits for the bell before it looks by itself, in seconds; each look is also the liveness
-    query. ``piece`` is how many changes it reads at once; a batch that holds more than ``storm`` further ones of a
-    table is told to its subscribers by a reset.
+    ``pace`` says how long it waits for the bell before it reads by itself; each read is also the liveness query. Every
+    ``tick``, in seconds, it looks whether all is well. ``piece`` is how many changes it reads at once; a batch that
+    holds more than ``storm`` further ones of a table is told to its subscribers by a reset.
     """
 
-    def __init__(self, database: Database, hub: Hub, *, tick: float, piece: int, storm: int) -> None:
+    def __init__(self, database: Database, hub: Hub, *, pace: Pace, tick: float, piece: int, storm: int) -> None:
         self._database = database
         self._hub = hub
         self._tick = tick
+        self.pace = pace
         self._piece = piece
         self._cursor: Cursor | None = None
         self._epoch: str | None = None
@@ -42,6 +44,7 @@ class Listener:
         self._storms: set[int] | None = None  # of the batch that is being read, where its rest was counted
         self._counted: set[int] = set()  # the watches in that rest
         self._greatest = 0  # the greatest id in it
+        self._idle: str | None = None  # the snapshot of a read that found nothing
         self._stopping = threading.Event()
         self.error: str | None = "the listener has not connected yet"
         self.seen_at = monotonic()
@@ -83,22 +86,32 @@ class Listener:
 
     def _listen(self, backoff: Backoff, *, patient: bool) -> None:
         with closing(self._database.connect(soon=not patient)) as connection:
-            # LISTEN first, then read: what commits in between rings
-            connection.query("LISTEN sseapp")
+            self._begin(connection)
             # what struck ours has struck the idle ones; a dead one may take its whole deadline to say so
             self._database.close()
             self._join(connection)
             ticked = monotonic()
             while not self._stopping.is_set():
-                self._read(connection)
+                wait = self._keep_pace(connection, *self._read(connection))
                 if self.error is not None:
                     _log.info("The listener is listening.")
                     self.error = None
                     backoff.reset()
-                if not connection.wait_for_notify(self._tick) or monotonic() - ticked >= self._tick:
+                if connection.wait_for_notify(min(wait, max(0.0, ticked + self._tick - monotonic()))):
+                    self._idle = None
+                if monotonic() - ticked >= self._tick:
                     catalog.check_shapes(connection)
                     self._hub.tick()
                     ticked = monotonic()
+
+    def _begin(self, connection: Connection) -> None:
+        self.pace.begin(pooled=connection.pooled)
+        self._idle = None
+        if not self.pace.deaf:
+            # LISTEN first, then read: what commits in between rings
+            connection.query("LISTEN sseapp")
+        elif connection.pooled:
+            _log.info("There is a pooler before the database, so the log is polled instead of waiting for NOTIFY.")
 
     def _join(self, connection: Connection) -> None:
         """Go on from the cursor where it still serves, else begin at the log's end and reset every stream."""
@@ -119,12 +132,20 @@ class Listener:
         else:
             self._hub.refresh(connection)
 
-    def _read(self, connection: Connection) -> None:
-        complete = False
+    def _read(self, connection: Connection) -> tuple[Reading | None, int]:
+        """Read to the end; what the first piece told of the pace, and how many commits there were."""
+        if self._idle is not None:
+            reading = changelog.glance(connection)
+            self.seen_at = monotonic()
+            if reading.snapshot == self._idle:
+                return reading, 0
+        complete, told, commits = False, None, 0
         while not complete:
             cursor = self._cursor or Cursor(Snapshot(1))
             without = self._left_out(connection, cursor)
             batch = changelog.read(connection, cursor, piece=self._piece, sent=self._sent, without=without)
+            told = told or batch.reading
+            commits += len({change.xid for change in batch.changes})
             self._hub.dispatch(batch, connection)
             complete = batch.complete
             if batch.changes:
@@ -136,6 +157,20 @@ class Listener:
             self._cursor = Cursor(batch.upto, position, None if complete else batch.after)
             self.seen_at = monotonic()
             self._signal(batch)
+        self._idle = told.snapshot if told and not commits else None
+        return told, commits
+
+    def _keep_pace(self, connection: Connection, reading: Reading | None, commits: int) -> float:
+        """Do what the pace asks for; how many seconds to wait for the bell."""
+        if reading is None:
+            # only the rest of a batch was read
+            return 0.0
+        step = self.pace.after(reading, commits, monotonic())
+        if step.fence:
+            self.pace.fenced(changelog.fence(connection))
+        if step.lease is not None:
+            changelog.quicken(connection, step.lease)
+        return step.wait
 
     def _left_out(self, connection: Connection, cursor: Cursor) -> set[int]:
         """The watches that the rest of a large batch is read without, so that other tables need not wait for it.

@@ -26,6 +26,7 @@ from sseapp.errors import (
 from sseapp.hub import Hub
 from sseapp.listener import Listener
 from sseapp.live import Results
+from sseapp.pace import Pace
 from sseapp.places import Places
 from sseapp.pruner import Pruner
 from sseapp.question import Question
@@ -44,8 +45,9 @@ class Runtime:
         self.closing = threading.Event()
         self.database = Database(dsn(settings), size=settings.pool, deadline=settings.deadline)
         self.hub = Hub(self._load, ring=settings.ring, rings=settings.rings, clock=self.now)
+        pace = Pace(busy=settings.busy, poll=settings.poll, tick=settings.tick, notify=settings.notify)
         self.listener = Listener(
-            self.database, self.hub, tick=settings.tick, piece=settings.batch, storm=settings.limit
+            self.database, self.hub, pace=pace, tick=settings.tick, piece=settings.batch, storm=settings.limit
         )
         self.pruner = Pruner(self.database, retention=settings.retention, size=settings.log_size)
         self.results = Results(self)

@@ -16,7 +16,7 @@ def clusters():
 
 def _require(version: str) -> None:
     if bindir(version) is None:
-        pytest.skip(f"the programs of PostgreSQL {version.removeprefix('pg')} are not here (see DEVELOPERS.md)")
+        pytest.skip(f"the programs of PostgreSQL {version.removeprefix('pg')} are not here (see README.md)")
 
 
 @pytest.fixture(params=VERSIONS)

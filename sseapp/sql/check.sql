@@ -8,7 +8,9 @@ AS $body$
 BEGIN
     UPDATE sseapp.watched_table w SET generation = w.generation + 1, reason = tell_reset.reason WHERE w.id = tell_reset.watch;
     INSERT INTO sseapp.change (watch, kind, reason) VALUES (tell_reset.watch, 'r', tell_reset.reason);
-    PERFORM pg_notify('sseapp', '');
+    IF sseapp.is_quiet() THEN
+        PERFORM pg_notify('sseapp', '');
+    END IF;
 END
 $body$;
 

@@ -2,11 +2,12 @@
 
 -- name: server
 SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(),
-       pg_backend_pid(), current_setting('default_transaction_read_only')::bool, current_user::text;
+       current_setting('default_transaction_read_only')::bool, current_user::text;
 
 -- name: rights
 SELECT has_schema_privilege('sseapp', 'USAGE') AND has_table_privilege('sseapp.change', 'SELECT')
    AND has_table_privilege('sseapp.state', 'SELECT') AND has_table_privilege('sseapp.watched_table', 'SELECT')
+   AND has_sequence_privilege('sseapp.pace', 'SELECT') AND has_function_privilege('sseapp.quicken(bigint)', 'EXECUTE')
    AND has_function_privilege('sseapp.check_shapes()', 'EXECUTE') AND has_function_privilege('sseapp.epoch()', 'EXECUTE');
 
 -- name: tables

@@ -59,7 +59,7 @@ BEGIN
               OFFSET 0) t
         WHERE t.before::text <> t.after::text ORDER BY t.place;
     END IF;
-    IF FOUND THEN
+    IF FOUND AND sseapp.is_quiet() THEN
         PERFORM pg_notify('sseapp', '');
     END IF;
     RETURN NULL;
@@ -109,7 +109,7 @@ BEGIN
               OFFSET 0) t
         WHERE t.before::text <> t.after::text ORDER BY t.place;
     END IF;
-    IF FOUND THEN
+    IF FOUND AND sseapp.is_quiet() THEN
         PERFORM pg_notify('sseapp', '');
     END IF;
     RETURN NULL;

@@ -22,7 +22,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
     INSERT INTO sseapp.mark (at, snapshot, id)
     SELECT clock_timestamp(), sseapp.cut(pg_current_snapshot(), g.xid), g.id
-    FROM (SELECT GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid) AS xid,
+    FROM (SELECT sseapp.greatest_xid() AS xid,
                  GREATEST((SELECT c.id FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id) AS id
           FROM sseapp.state s) g
     WHERE NOT EXISTS (SELECT FROM sseapp.mark m WHERE m.at > clock_timestamp() - apart)

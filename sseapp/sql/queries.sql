@@ -3,8 +3,7 @@
 
 -- name: position
 -- Where the log stands now, without reading a change.
-SELECT sseapp.epoch(), pg_current_snapshot()::text,
-       GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text,
+SELECT sseapp.epoch(), pg_current_snapshot()::text, sseapp.greatest_xid()::text,
        GREATEST((SELECT c.id FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id),
        s.horizon::text, s.horizon_id
 FROM sseapp.state s;
@@ -12,19 +11,23 @@ FROM sseapp.state s;
 -- name: read_first
 -- What the statement sees and the snapshot %(xmax)s, %(xip)s does not, in order of id: %(piece)s changes or %(bytes)s bytes of it at the
 -- most, one change at least. "found" counts them, to one more than %(piece)s: there is more where it counts more than come.
+-- With it come the lease and the clock that the pace goes by; rounded down, the clock tells an end as writers do.
 -- The sort key is an expression on purpose: by plain id the planner may walk the whole log to find the first few.
 WITH seen AS MATERIALIZED (
     SELECT pg_current_snapshot()::text AS snapshot,
-           GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text AS greatest,
-           s.horizon::text AS horizon, s.horizon_id
-    FROM sseapp.state s)
-SELECT seen.horizon, seen.horizon_id, seen.snapshot, seen.greatest, r.*
+           sseapp.greatest_xid()::text AS greatest,
+           s.horizon::text AS horizon, s.horizon_id, p.last_value AS lease,
+           floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock
+    FROM sseapp.state s, sseapp.pace p)
+SELECT seen.horizon, seen.horizon_id, seen.snapshot, seen.greatest, seen.lease, seen.clock, r.*
 FROM seen LEFT JOIN LATERAL (
     SELECT w.found, w.id, w.xid::text, w.watch, w.kind::text, w.old::text, w.new::text, to_json(w.at) #>> '{}', w.reason
     FROM (SELECT p.*, count(*) OVER () AS found, sum(p.bytes) OVER (ORDER BY p.id) - p.bytes AS before
           FROM (SELECT c.*, coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS bytes
                 FROM sseapp.change c
-                WHERE c.xid >= %(xmax)s::xid8 OR c.xid = ANY (%(xip)s::xid8[])
+                WHERE c.xid >= %(xmax)s::xid8 OR c.xid = ANY (ARRAY(
+                    -- without those that go on: a large one's rows are not walked over by each read
+                    SELECT unnest(%(xip)s::xid8[]) EXCEPT SELECT pg_snapshot_xip(pg_current_snapshot())))
                 ORDER BY c.id + 0 LIMIT %(piece)s + 1) p) w
     WHERE w.before < %(bytes)s
     ORDER BY w.id LIMIT %(piece)s) r ON true;
@@ -62,7 +65,7 @@ GROUP BY c.watch;
 -- %(also)s is the same where that rest is to be found by id, else above every id.
 WITH seen AS MATERIALIZED (
     SELECT sseapp.epoch() AS epoch, pg_current_snapshot()::text AS snapshot,
-           GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text AS greatest,
+           sseapp.greatest_xid()::text AS greatest,
            s.horizon::text AS horizon, s.horizon_id,
            EXISTS (SELECT FROM sseapp.change c WHERE c.xid = %(last)s::xid8) AS there
     FROM sseapp.state s)
@@ -71,7 +74,8 @@ FROM seen LEFT JOIN LATERAL (
     SELECT c.id, c.xid::text, c.watch, c.kind::text, c.old::text, c.new::text, to_json(c.at) #>> '{}', c.reason
     FROM sseapp.change c
     WHERE c.watch = %(watch)s
-      AND (c.xid >= %(xmax)s::xid8 OR c.xid = ANY (%(xip)s::xid8[]) OR c.id >= %(also)s)
+      AND (c.xid >= %(xmax)s::xid8 OR c.id >= %(also)s OR c.xid = ANY (ARRAY(
+          SELECT unnest(%(xip)s::xid8[]) EXCEPT SELECT pg_snapshot_xip(pg_current_snapshot()))))
       AND (c.id >= %(from)s OR NOT pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot))
     ORDER BY NOT pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot), c.id LIMIT %(piece)s + 1) r ON true;
 
@@ -79,7 +83,7 @@ FROM seen LEFT JOIN LATERAL (
 -- The rows of a table that a filter takes, the snapshot they stand at, and the generation of the watch, in one statement.
 WITH seen AS MATERIALIZED (
     SELECT pg_current_snapshot()::text AS snapshot,
-           GREATEST((SELECT c.xid FROM sseapp.change c ORDER BY c.xid DESC LIMIT 1), s.horizon_xid)::text AS greatest,
+           sseapp.greatest_xid()::text AS greatest,
            (SELECT w.generation FROM sseapp.watched_table w WHERE w.id = {watch}) AS generation
     FROM sseapp.state s)
 SELECT seen.generation, seen.snapshot, seen.greatest, r.row
@@ -89,6 +93,19 @@ FROM seen LEFT JOIN LATERAL (
 
 -- name: prune
 SELECT sseapp.prune(%(retention)s * interval '1 second', %(size)s);
+
+-- name: glance
+-- What read_first tells of the pace, at a tenth of its price.
+SELECT pg_current_snapshot()::text, p.last_value, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+FROM sseapp.pace p;
+
+-- name: fence
+-- A transaction id that is above all given out before.
+SELECT pg_current_xact_id()::text;
+
+-- name: quicken
+-- Should the lease be lost in a crash, then the writers ring: nobody need wait for the disk.
+SET LOCAL synchronous_commit = off; SELECT sseapp.quicken(%(milliseconds)s);
 
 -- name: size
 -- How much the log holds: changes (by their ids, which have few gaps), bytes on disk, and the age of the oldest in seconds.

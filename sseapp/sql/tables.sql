@@ -74,6 +74,26 @@ BEGIN
 END
 $body$;
 
+-- The greatest transaction id that the log proves: of the rows of others that the caller sees, or of those pruned. Looked for
+-- between the transactions in flight: by plain order, each call would walk over all that a large one has logged so far.
+CREATE OR REPLACE FUNCTION sseapp.greatest_xid() RETURNS xid8
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    below xid8 := pg_snapshot_xmax(pg_current_snapshot());
+    above xid8;
+    found xid8;
+BEGIN
+    FOR above IN SELECT f.xid FROM pg_snapshot_xip(pg_current_snapshot()) f(xid) UNION ALL SELECT '0'::xid8 ORDER BY 1 DESC LOOP
+        SELECT c.xid INTO found FROM sseapp.change c WHERE c.xid > above AND c.xid < below ORDER BY c.xid DESC LIMIT 1;
+        EXIT WHEN found IS NOT NULL;
+        below := above;
+    END LOOP;
+    RETURN (SELECT GREATEST(found, s.horizon_xid) FROM sseapp.state s);
+END
+$body$;
+
 -- A dump renumbers columns, so numbers of columns count only where they were noted. That is told by the one column of this
 -- table: it has number 2 and a random name, and before it was a dropped column, which no dump brings back.
 CREATE OR REPLACE FUNCTION sseapp.binding() RETURNS text

@@ -96,7 +96,9 @@ BEGIN
         END IF;
     END IF;
     INSERT INTO sseapp.change (watch, kind, old, new) VALUES (TG_ARGV[0]::integer, lower(TG_OP)::"char", before, after);
-    PERFORM pg_notify('sseapp', '');
+    IF sseapp.is_quiet() THEN
+        PERFORM pg_notify('sseapp', '');
+    END IF;
     RETURN NULL;
 END
 $body$;
@@ -231,7 +233,9 @@ BEGIN
         END IF;
     END IF;
     INSERT INTO sseapp.change (watch, kind, old, new) VALUES (TG_ARGV[0]::integer, lower(TG_OP)::"char", before, after);
-    PERFORM pg_notify('sseapp', '');
+    IF sseapp.is_quiet() THEN
+        PERFORM pg_notify('sseapp', '');
+    END IF;
     RETURN NULL;
 END
 $body$;
@@ -245,7 +249,9 @@ BEGIN
         -- the reason lets check_shapes() know the partitions' new storage for the work of this TRUNCATE
         INSERT INTO sseapp.change (watch, kind, reason)
         VALUES (TG_ARGV[0]::integer, 't', md5(nullif(sseapp.partitions(TG_RELID, TG_ARGV[0]::integer), '{}')::text));
-        PERFORM pg_notify('sseapp', '');
+        IF sseapp.is_quiet() THEN
+            PERFORM pg_notify('sseapp', '');
+        END IF;
     END IF;
     RETURN NULL;
 END

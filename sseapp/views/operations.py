@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sseapp.pace import Mode
 from sseapp.runtime import Process, Runtime
 
 _operations = Blueprint("operations", __name__)
@@ -28,13 +29,13 @@ def healthz() -> Response:
 
 @_operations.get("/readyz")
 def readyz() -> Response:
-    """Whether the listener listens, and for how many seconds it has heard nothing of the log."""
+    """Whether the listener listens, for how many seconds it has heard nothing of the log, and at which pace it goes."""
     runtime = _runtime()
     runtime.hub.ready.wait(1.0)
     listener = runtime.listener
     listening = listener.error is None and not runtime.closing.is_set()
     behind = round(monotonic() - listener.seen_at, 3)
-    response = jsonify(listening=listening, behind=behind, error=listener.error)
+    response = jsonify(listening=listening, behind=behind, pace=listener.pace.mode, error=listener.error)
     response.status_code = 200 if listening else 503
     return response
 
@@ -72,6 +73,12 @@ class _Counters(Collector):
             "streams_refused": ("Streams refused for want of a place.", places.refused),
             "streams_cut": ("Clients cut because they were too slow for their ring.", places.cut),
         }
+        pace = GaugeMetricFamily(
+            "sseapp_pace", "1 for what the listener does: it waits for NOTIFY or polls.", labels=["mode"]
+        )
+        for mode in Mode:
+            pace.add_metric([mode], float(mode is listener.pace.mode))
+        yield pace
         for name, (meaning, value) in gauges.items():
             yield GaugeMetricFamily(f"sseapp_{name}", meaning, value)
         for name, (meaning, value) in counters.items():

@@ -45,7 +45,7 @@ def site(chrome, clusters):
     """One for all these tests; each makes tables of its own, and takes them away."""
     del chrome  # without a browser nothing of this is needed
     if bindir(NEWEST) is None:
-        pytest.skip("the programs of PostgreSQL 18 are not here (see DEVELOPERS.md)")
+        pytest.skip("the programs of PostgreSQL 18 are not here (see README.md)")
     with served(clusters.shared(NEWEST)) as site:
         yield site
 

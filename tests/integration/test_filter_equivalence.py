@@ -33,7 +33,7 @@ QUICK = settings(
 @pytest.fixture(scope="module", params=VERSIONS)
 def version(request):
     if bindir(request.param) is None:
-        pytest.skip(f"the programs of PostgreSQL {request.param} are not here (see DEVELOPERS.md)")
+        pytest.skip(f"the programs of PostgreSQL {request.param} are not here (see README.md)")
     return request.param
 
 

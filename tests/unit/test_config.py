@@ -36,6 +36,9 @@ def test_without_an_environment_every_default_is_good():
         ("SSEAPP_RETENTION", "2m", "retention", 120),
         ("SSEAPP_RETENTION", "2h", "retention", 7200),
         ("SSEAPP_RETENTION", " 1d ", "retention", 86400),
+        ("SSEAPP_NOTIFY", "", "notify", None),
+        ("SSEAPP_NOTIFY", "on", "notify", True),
+        ("SSEAPP_NOTIFY", "off", "notify", False),
         ("SSEAPP_BATCH", "1", "batch", 1),
         ("SSEAPP_RING", "100", "ring", 100),
         ("SSEAPP_RING", "512k", "ring", 512 << 10),
@@ -66,6 +69,7 @@ def test_a_setting_is_read_from_its_variable(variable, text, name, value):
         ("SSEAPP_RING", "4mb"),
         ("SSEAPP_RING", "0k"),
         ("SSEAPP_POOL", "many"),
+        ("SSEAPP_NOTIFY", "no"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_variables_name(variable, text):

@@ -15,8 +15,8 @@ import sseapp
 HOUSE = Path(sseapp.__file__).parent
 
 CORE = """
-    change conditions cursor errors filters gregorian index intervals moments operators parameters quantities question
-    ring rowtext sse strings table texts values valuetype window zones
+    change conditions cursor errors filters gregorian index intervals moments operators pace parameters quantities
+    question ring rowtext sse strings table texts values valuetype window zones
 """
 SHARED = "backoff channel concurrency config places signals"
 DATABASE = """

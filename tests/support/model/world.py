@@ -24,6 +24,7 @@ from sseapp.errors import UnavailableError
 from sseapp.hub import Hub
 from sseapp.listener import Listener
 from sseapp.live import Result, Results
+from sseapp.pace import Pace
 from sseapp.places import Places
 from sseapp.runtime import Runtime
 
@@ -62,7 +63,8 @@ class Worker(Runtime):
         self.database = Database(postgres, queries)
         ring, piece, storm = choose.choice(faults.ring), choose.choice(faults.piece), choose.choice(faults.storm)
         self.hub = Hub(self.database.load, ring=ring, rings=16 * ring, clock=self.now)
-        self.listener = Listener(self.database, self.hub, tick=2.0, piece=piece, storm=storm)
+        pace = Pace(busy=100, poll=0.005, tick=2.0)
+        self.listener = Listener(self.database, self.hub, pace=pace, tick=2.0, piece=piece, storm=storm)
         self.places = Places(1000)
         self.results = Results(self)
         self.tasks = [Task("listener", self.listener._run)]

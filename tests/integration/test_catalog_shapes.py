@@ -154,10 +154,13 @@ def test_it_takes_no_lock_on_tables_and_waits_for_none(site):
 
 
 def test_a_watch_under_way_does_not_hold_it_up(site):
-    changer = site.session(setup="BEGIN; SELECT sseapp.watch('t')")
-    site.run("SET lock_timeout = '1s'; ALTER TABLE p ADD x int")
+    site.run("ALTER TABLE t ADD x int; ALTER TABLE p ADD x int")
+    changer = site.session(setup="BEGIN; SELECT sseapp.watch('t', 'at')")
+    site.run("SET lock_timeout = '1s'")
     assert site.value("SELECT sseapp.check_shapes()") == 1
     execute(changer, "COMMIT")
+    assert site.value("SELECT sseapp.check_shapes()") == 0
+    assert site.resets(site.t) == ["the table is watched", "the watch was changed"]
 
 
 def test_generations_count_the_resets_and_keep_the_last_reason(site):

@@ -20,6 +20,8 @@ ALTER TABLE only_some DROP gone, DROP gone2;
 CREATE TABLE p (gone int, id int, secret text) PARTITION BY RANGE (id);
 ALTER TABLE p DROP gone;
 CREATE TABLE p1 PARTITION OF p DEFAULT;
+CREATE TABLE q (id int) PARTITION BY RANGE (id);
+CREATE TABLE q1 PARTITION OF q DEFAULT;
 CREATE TABLE plain (id int);
 """
 WRITES = """
@@ -27,6 +29,7 @@ INSERT INTO shop.t (id, {}, name) VALUES (1, 'xyzzy', 'n');
 INSERT INTO shop.only_some (a, b, secret) VALUES (1, 'b', 'xyzzy');
 INSERT INTO shop.p (id, secret) VALUES (1, 'xyzzy');
 INSERT INTO shop.p1 (id, secret) VALUES (2, 'xyzzy');
+INSERT INTO shop.q VALUES (1);
 INSERT INTO shop.plain VALUES (1);
 """
 
@@ -42,6 +45,7 @@ def original(dsn):
         schema.watch(connection, "shop.t", range_column="at", hide=["secret"])
         schema.watch(connection, "shop.only_some", only_columns=["a", "b"])
         schema.watch(connection, "shop.p", hide=["secret"])
+        schema.watch(connection, "shop.q")
         schema.watch(connection, "shop.plain")
         yield connection
 
@@ -71,7 +75,7 @@ def test_works_again_after_an_install_under_the_same_numbers(original, restore):
     original.query(WRITES.format("secret"))
     before = catalog.load(original)
     with closing(open_session(restore())) as session, closing(Connection(session.dsn)) as connection:
-        execute(session, "TRUNCATE shop.t, shop.only_some, shop.p, shop.plain; DELETE FROM sseapp.change")
+        execute(session, "TRUNCATE shop.t, shop.only_some, shop.p, shop.q, shop.plain; DELETE FROM sseapp.change")
         execute(session, WRITES.format("secret"))
         assert log(session) == []  # numbers of another database count for nothing
         assert not schema.is_current(connection)
@@ -83,6 +87,7 @@ def test_works_again_after_an_install_under_the_same_numbers(original, restore):
             (numbers["only_some"], "i", '{"a":1,"b":"b"}'),
             (numbers["p"], "i", '{"id":1}'),
             (numbers["p"], "i", '{"id":2}'),
+            (numbers["q"], "i", '{"id":1}'),
             (numbers["plain"], "i", '{"id":1}'),
         ]
         after = catalog.load(connection)
@@ -110,7 +115,7 @@ def test_a_column_renamed_since_the_last_check_ends_the_watch(original, restore)
         schema.install(connection)
         execute(session, WRITES.format("open"))
         assert "xyzzy" not in str(execute(session, "SELECT old, new FROM sseapp.change"))
-        assert sorted(table.name for table in catalog.load(connection).values()) == ["only_some", "p", "plain"]
+        assert sorted(table.name for table in catalog.load(connection).values()) == ["only_some", "p", "plain", "q"]
         assert execute(session, "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'shop.t'::regclass") == [(0,)]
 
 
@@ -126,3 +131,27 @@ def test_the_tables_alone_restored_beside_another_installation(restore):
         restore("--schema", "shop")
         execute(session, WRITES.format("secret"))
         assert log(session) == []
+
+
+def test_the_tables_alone_restored_in_the_same_database(server, dsn, original):
+    """Their triggers name tables that are gone."""
+    dump = subprocess.run(
+        [server.bindir / "pg_dump", "--dbname", dsn, "--schema", "shop"], check=True, capture_output=True
+    ).stdout
+    original.query("DROP SCHEMA shop CASCADE")
+    psql = [server.bindir / "psql", "--dbname", dsn, "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"]
+    subprocess.run(psql, check=True, capture_output=True, input=dump)
+    original.query(WRITES.format("secret"))
+    assert original.query("SELECT count(*) FROM sseapp.change WHERE kind <> 'r'") == [(0,)]
+
+
+@pytest.mark.parametrize("triggers", ["row", "statement"])
+def test_numbers_that_were_noted_elsewhere_count_for_nothing_even_under_the_same_oids(dsn, triggers):
+    with closing(Connection(make_keeper(dsn))) as connection:
+        schema.install(connection)
+        connection.query(
+            f"SET sseapp.triggers = {triggers}; CREATE SCHEMA shop; CREATE TABLE shop.t (id int, secret text)"
+        )
+        schema.watch(connection, "shop.t", hide=["secret"])
+        connection.query("SELECT sseapp.bind(); INSERT INTO shop.t VALUES (1, 'xyzzy')")
+        assert connection.query("SELECT count(*) FROM sseapp.change WHERE kind <> 'r'") == [(0,)]

@@ -98,9 +98,11 @@ def refused(world: World) -> float:
 def backends_stopped(world: World) -> float:
     """They are let go when the next fault comes, or at the end."""
     for (pid,) in world.cluster.execute(f"SELECT pid {SESSIONS}"):
-        process = psutil.Process(pid)
-        process.suspend()
-        world.stack.callback(_resume, process)
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            if process.name() == "postgres":  # the session may have ended, and its number be anyone's by now
+                process.suspend()
+                world.stack.callback(_resume, process)
     return time.monotonic()
 
 

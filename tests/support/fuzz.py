@@ -29,6 +29,7 @@ COLUMNS = {
     "end": "int",
     'we.ird "n/ame%': "text",
 }
+TEXTS = ("t", "c", 'we.ird "n/ame%')
 ROWS = """
 (1, 'a', 'x', 1.5, 1.50, 0.1, 0.1, 1, '2026-01-01', '2026-01-01', '2026-01-01', '12:00', gen_random_uuid(), true,
  'glad', '{}', '10.0.0.1', '{1}', '\\x00', '1 day', 1, 'w'),
@@ -149,6 +150,12 @@ class Generator:
         return '"' + name.replace('"', '""') + '"' if self.often(0.2) or name in PARAMETERS else name
 
     def condition(self) -> tuple[str, str]:
+        """A parameter that is a filter; as often as not all is well but for its value."""
+        if self.often(0.5):
+            value = self.garbage() if self.often(0.7) else self.one(VALUES)
+            if self.often(0.2):
+                return self.one(TEXTS), 'in.("{}")'.format(value.replace("\\", "\\\\").replace('"', '\\"'))
+            return self.one(TEXTS), f"{self.one(('eq', 'neq', 'lt', 'gte'))}.{value}"
         operator = self.one(OPERATORS)
         value = self.value()
         if operator == "in" and self.often(0.8):
@@ -158,6 +165,9 @@ class Generator:
         return self.name(), f"{operator}.{value}" if self.often(0.95) else value
 
     def names(self) -> str:
+        if self.often(0.5):
+            chosen = self.random.sample([*COLUMNS], 3)
+            return ",".join('"' + name.replace('"', '""') + '"' for name in chosen)
         endings = ("", ".desc", ".asc", ".nullslast", ".desc.nullsfirst", ".nope", ".")
         return ",".join(self.name() + self.one(endings) for _ in range(self.random.randrange(1, 4)))
 
@@ -172,7 +182,9 @@ class Generator:
         return name, self.value()
 
     def query(self) -> bytes:
-        pairs = [self.condition() if self.often(0.6) else self.parameter() for _ in range(self.random.randrange(5))]
+        pairs = [
+            self.condition() if self.often(0.6) else self.parameter() for _ in range(self.one((0, 1, 1, 1, 2, 2, 4)))
+        ]
         text = b"&".join(self.encoded(name) + b"=" + self.encoded(value) for name, value in pairs)
         if self.often(0.05):
             text += self.one(
@@ -189,7 +201,7 @@ class Generator:
 
     def path(self, table: str) -> bytes:
         if self.often(0.85):
-            resource = self.one(("rows", "changes"))
+            resource = self.one(("rows", "rows", "changes"))
             named = table if self.often(0.9) else self.garbage()
             return f"/tables/{quote(named.encode('utf-8', 'surrogatepass'), safe='')}/{resource}".encode()
         return self.one(
@@ -202,7 +214,7 @@ class Generator:
 
     def headers(self) -> dict[str, str]:
         found = {"HTTP_HOST": self.one(HOSTS) if self.often(0.05) else "localhost"}
-        accept = self.one(ACCEPTS) if self.often(0.5) else None
+        accept = self.one(ACCEPTS) if self.often(0.3) else self.one((None, None, "text/event-stream"))
         if accept is not None:
             found["HTTP_ACCEPT"] = accept
         if self.often(0.3):

@@ -1,0 +1,131 @@
+"""The simulated database of tests/unit/test_model.py answers as the real one does: the same log, the same questions."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from random import Random
+
+import psycopg2
+import pytest
+from support.model.connection import Queries
+from support.model.postgres import Horizon, LogRow, Postgres, Snapshot
+
+from sseapp import schema, statements
+from sseapp.cursor import Snapshot as Cut
+from sseapp.database import Connection
+
+CHANGE = 8  # columns
+
+
+class Mirror(Postgres):
+    """The log of a real database, as it is now."""
+
+    snapshot = None
+
+    def __init__(self, connection):
+        super().__init__(Random(0))
+        ((horizon, horizon_id, horizon_xid),) = connection.query(
+            "SELECT horizon::text, horizon_id, horizon_xid::text::bigint FROM sseapp.state"
+        )
+        self.horizon = Horizon(_snapshot(horizon), horizon_id, horizon_xid)
+        columns = "id, xid::text::bigint, watch, kind::text, old::text, new::text, reason"
+        rows = connection.query(f"SELECT {columns} FROM sseapp.change")
+        self.log = {row[0]: LogRow(*row) for row in rows}
+        self.snapshot = _snapshot(connection.query("SELECT pg_current_snapshot()::text")[0][0])
+
+
+def _snapshot(text):
+    parsed = Cut.parse(text)
+    return Snapshot(parsed.xmax, parsed.xip)
+
+
+class Writers:
+    """Sessions that write to the log in overlapping transactions."""
+
+    def __init__(self, dsn, choose):
+        self._sessions = [psycopg2.connect(dsn) for _ in range(4)]
+        self._choose = choose
+
+    def go_on(self):
+        session = self._choose.choice(self._sessions)
+        what = self._choose.choice(["write", "write", "write", "commit", "rollback"])
+        if what == "write":
+            kind, row = self._choose.choice([("i", '{"id":1}'), ("d", '{"id":1}'), ("r", None)])
+            values = self._choose.choice([1, 2]), kind, row if kind == "d" else None, row if kind == "i" else None
+            with session.cursor() as cursor:
+                cursor.execute("INSERT INTO sseapp.change (watch, kind, old, new) VALUES (%s, %s, %s, %s)", values)
+        else:
+            getattr(session, what)()
+
+    def close(self):
+        for session in self._sessions:
+            session.close()
+
+
+@pytest.fixture
+def connection(dsn):
+    with closing(Connection(dsn)) as connection:
+        schema.install(connection)
+        yield connection
+
+
+def _comparable(rows, log):
+    """Without the time of the change, and without the log's name; of snapshots what they see of the log.
+
+    Others on the server take transaction ids all the time.
+    """
+    head = len(rows[0]) - CHANGE
+    return [
+        tuple(_seen(value, log) for at, value in enumerate(row) if at != head + 6 and "-" not in str(value))
+        for row in rows
+    ]
+
+
+def _seen(value, log):
+    if not isinstance(value, str) or not re.fullmatch(r"\d+:\d+:[\d,]*", value):
+        return value
+    snapshot = Cut.parse(value)
+    return [id_ for id_, row in sorted(log.items()) if snapshot.sees(row.xid)]
+
+
+def _questions(choose, cuts, greatest_id):
+    """Statements with parameters, as cursors of any form ask them."""
+    after, upto = sorted(choose.choices(cuts, k=2), key=lambda cut: (cut.xmax, -len(cut.xip)))
+    position, watch = choose.randint(0, greatest_id + 1), choose.choice([1, 2])
+    known = {"xmax": str(after.xmax), "xip": [str(xid) for xid in after.xip]}
+    size = {"piece": choose.choice([1, 2, 1000]), "bytes": choose.choice([1, 1 << 22])}
+    rest = {"after": str(after), "upto": str(upto), "above": position}
+    more = {"watch": watch, "last": str(upto.greatest), "upto": str(upto), "piece": size["piece"]}
+    yield "position", {}
+    yield "read_first", known | size
+    yield "read_next", rest | size | {"without": choose.choice([[], [1], [1, 2]])}
+    yield "rest", rest
+    yield "resume", known | more | {"from": position, "also": choose.choice([position, 1 << 62])}
+    yield "resume", known | more | {"from": 1 << 62, "also": 1 << 62}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_statement_is_answered_alike(connection, dsn, seed):
+    choose = Random(seed)
+    cuts = [Cut(1)]
+    with closing(Writers(dsn, choose)) as writers:
+        for step in range(150):
+            writers.go_on()
+            mirror = Mirror(connection)
+            cuts.append(Cut.parse(str(mirror.snapshot)).cut(mirror.greatest))
+            for name, parameters in _questions(choose, cuts, mirror.greatest_id):
+                real = connection.query(statements.named("queries")[name], parameters)
+                simulated = getattr(Queries(mirror), name)(parameters)
+                if name == "rest":
+                    assert sorted(real) == sorted(simulated), parameters
+                elif name == "position":
+                    assert [_seen(one, mirror.log) for one in real[0][1:]] == [
+                        _seen(one, mirror.log) for one in simulated[0][1:]
+                    ]
+                else:
+                    assert _comparable(real, mirror.log) == _comparable(simulated, mirror.log), (name, parameters)
+            if step in (60, 110):
+                connection.query("SELECT sseapp.prune('0 s', step => 5)")
+        assert mirror.horizon.id > 0, "pruned, too"
+        assert len(mirror.log) > 10

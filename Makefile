@@ -1,5 +1,7 @@
 PORT ?= 8000
 MINUTES ?= 30
+# tests wait more than they compute: one more than there are cores
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # the first Python that is new enough; name another with PYTHON=...
 PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -21,7 +23,7 @@ demo: .venv/run ## Show a sample shop live on 127.0.0.1 (PORT=8000); Ctrl-C ends
 	@exec $(BIN)/python -m sseapp demo --port $(PORT)
 
 test: .venv/develop ## Run all tests; the pure core has to be covered to the last branch
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=
 	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=100 --include="$$($(CORE))"
 
 check: .venv/develop ## Format, lint, types and the quick tests

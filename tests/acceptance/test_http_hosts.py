@@ -142,8 +142,9 @@ def test_on_threads_two_are_kept_from_streams(threaded):
         # a long poll is served all the same; but those that wait must not take the last threads either
         cursor = threaded.changes(table)["cursor"]
         for _ in range(3):
+            # kept alive: a thread that closes a connection waits up to 2 s for the client to close it, too
             target = f"/tables/{table}/changes?wait=20&after={cursor}"
-            poll = sse.Wire(threaded.host.address, sse.request("GET", target, [("Host", "localhost")], close=True))
+            poll = sse.Wire(threaded.host.address, sse.request("GET", target, [("Host", "localhost")], close=False))
             stack.callback(poll.close)
         assert threaded.get("/healthz", patience=3).status == 200
         threaded.sql(f"UPDATE {table} SET a = 'y'")

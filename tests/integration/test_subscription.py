@@ -9,7 +9,7 @@ import pytest
 from support.clusters import wait_until
 from support.running import Running, prepare
 
-from sseapp import changelog, channel, snapshot, subscription
+from sseapp import changelog, channel, concurrency, snapshot, subscription
 from sseapp.cursor import Cursor, encode
 from sseapp.subscription import Changes
 
@@ -116,3 +116,14 @@ def test_a_log_that_was_exchanged_unnoticed_is_a_reset(running, follow):
     assert b"event: reset" in told
     assert b"another database" in told
     assert b"event: snapshot" in told
+
+
+def test_a_long_replay_lets_others_have_their_turn(running, follow, monkeypatch):
+    """On one thread nobody else is served while a replay is worked out."""
+    last_id, turns = cursor(running), []
+    running.sql("INSERT INTO orders SELECT n FROM generate_series(1, 1000) n")
+    monkeypatch.setattr(concurrency, "give_way", lambda: turns.append(None))
+    frames = follow(last_id=last_id).frames()
+    next(frames)
+    assert next(frames).count(b"event: insert") == 1000
+    assert len(turns) == 5

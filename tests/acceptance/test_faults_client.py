@@ -208,6 +208,7 @@ def test_a_client_that_is_too_slow_for_the_ring_is_cut_at_once(site):
                 f"INSERT INTO {table} SELECT {number} * 100 + n, repeat('y', 100000) FROM generate_series(1, 99) n"
             )
         site.caught_up()
+        client.settimeout(10)
         while client.recv(1 << 20):
             pass
         assert site.metric("streams_cut_total") == cut + 1

@@ -169,6 +169,20 @@ def test_a_client_that_never_reads_its_snapshot_is_given_up(site):
         wait_until(lambda: site.metric("streams_open") == 0, 5 * STALL, "the stream's end")
 
 
+def test_a_client_on_a_unix_socket_that_never_reads_is_given_up(pg18):
+    """There the system itself ends nothing, whatever is not taken."""
+    with altered(IMPATIENT) as (folder, options):
+        path = str(folder / "socket")
+        binds = ("--bind", "127.0.0.1:0", "--bind", f"unix:{path}")
+        with serve_site(pg18, options=(*options, *binds)) as site, closing(socket.socket(socket.AF_UNIX)) as client:
+            table = site.table()
+            site.sql(f"INSERT INTO {table} SELECT n, repeat('z', 10000) FROM generate_series(1, 1000) n")
+            client.connect(path)
+            client.sendall(asked(table))
+            wait_until(lambda: site.metric("streams_open") == 1, what="its stream")
+            wait_until(lambda: site.metric("streams_open") == 0, 5 * STALL, "the stream's end")
+
+
 def test_a_client_that_never_reads_the_snapshot_of_a_reset_is_given_up(site):
     table = site.table(rows="(0, 'x')")
     site.sql(f"INSERT INTO {table} SELECT n FROM generate_series(1, 1000) n")

@@ -290,6 +290,22 @@ def test_pruning_goes_in_small_steps_of_which_the_first_moves_the_horizon(own_lo
     assert pruned == [2, 2]
 
 
+def test_what_commits_after_a_mark_is_not_pruned_with_it(own_log):
+    """Whatever its id: the horizon is what had committed then, and the rows of a long transaction have low ids."""
+    log = own_log
+    slow = log.open()
+    log.write(1, session=slow)
+    log.write(2)
+    assert log.ids() == [2]
+    log.connection.query("SELECT sseapp.mark_position('0 s')")
+    log.connection.query("UPDATE sseapp.mark SET at = at - interval '1 hour'")
+    slow.commit()
+    while log.connection.query("SELECT sseapp.prune('10 min')") != [(0,)]:
+        pass
+    assert log.connection.query("SELECT new->>'id' FROM sseapp.change") == [("1",)]
+    assert log.ids() == [1]
+
+
 def test_a_reader_that_is_up_to_date_is_not_troubled_by_pruning(own_log):
     log = own_log
     slow = log.open()

@@ -14,6 +14,7 @@ from support.running import Running, prepare
 from sseapp.backoff import Backoff
 from sseapp.channel import ResetError
 from sseapp.config import Settings
+from sseapp.errors import NotInstalledError
 from sseapp.runtime import Process, Runtime
 
 
@@ -192,6 +193,8 @@ def test_without_an_installation_it_says_so_and_waits_for_one(pg18_dsn):
     runtime.start()
     wait_until(lambda: runtime.listener.reconnects > 0, what="a first try")
     assert "install" in runtime.listener.error
+    with pytest.raises(NotInstalledError):
+        runtime.hub.refresh()
     prepare(pg18_dsn)
     wait_until(lambda: runtime.listener.error is None, what="the listener")
     runtime.close()

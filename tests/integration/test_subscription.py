@@ -11,6 +11,7 @@ from support.running import Running, prepare
 
 from sseapp import changelog, channel, concurrency, snapshot, subscription
 from sseapp.cursor import Cursor, encode
+from sseapp.errors import UnavailableError
 from sseapp.subscription import Changes
 
 COUNT = 4
@@ -127,3 +128,17 @@ def test_a_long_replay_lets_others_have_their_turn(running, follow, monkeypatch)
     next(frames)
     assert next(frames).count(b"event: insert") == 1000
     assert len(turns) == 5
+
+
+def test_a_read_that_fails_ends_the_stream_with_a_time_to_come_again(follow, monkeypatch):
+    """The answer has begun: it can no longer be another status."""
+    frames = follow().frames()
+    next(frames)
+
+    def fail(*_):
+        raise UnavailableError("not now")
+
+    monkeypatch.setattr(snapshot, "read", fail)
+    (apology,) = frames
+    assert apology.startswith(b": not now")
+    assert b"\nretry: " in apology

@@ -84,8 +84,10 @@ class Broadcaster:
         """Take ``descriptor`` (a duplicate of it) and ``subscription``, which has caught up, over from their host."""
         if self._poll is None:
             self._start()
+        # where no descriptor is left it is not handed over: its host closes it, and its place is given back
+        client = Client(os.dup(descriptor), subscription, chunked=chunked)
         subscription.handed_over = True
-        self._attach(Client(os.dup(descriptor), subscription, chunked=chunked))
+        self._attach(client)
         raise HandedOverError
 
     def wake(self) -> None:
@@ -100,8 +102,9 @@ class Broadcaster:
             self.done.wait(seconds)
 
     def _start(self) -> None:
+        # first both descriptors: were there none for the second, the next client would take this for started
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) if self._wake < 0 else self._wake
         self._poll = concurrency.epoll()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._wake, _IN)
         concurrency.start("broadcaster", self._run)
 

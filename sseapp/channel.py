@@ -59,6 +59,12 @@ class Channel:
             self.ring.append(frame)
             self.wake()
 
+    def resize(self, limit: int) -> None:
+        """Keep no more than ``limit`` bytes of frames from now on."""
+        if limit != self.ring.limit:
+            with self.changed:
+                self.ring.resize(limit)
+
     def end(self, reason: str) -> None:
         """End the channel: whoever reads from it next gets a :exc:`ResetError`."""
         with self.changed:

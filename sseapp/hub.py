@@ -159,10 +159,11 @@ class Hub:
                 self.position = batch.upto
 
     def tick(self) -> None:
-        """Move the windows whose time has come."""
+        """Move the windows whose time has come, and have rings that are silent give room to those that came since."""
         with self._lock:
-            now = self._clock()
+            now, share = self._clock(), self._share()
             for stream in self.streams:
+                stream.resize(share)
                 if stream.question.last is None or self.position is None:
                     continue
                 filter_, bound = stream.question.resolved(now)
@@ -184,11 +185,15 @@ class Hub:
             # renamed or retyped a moment ago: the log will say so, but this change cannot be placed
             self.reset(watch, SHAPE_CHANGED)
             return
-        limit = max(FRAME_SIZE, min(self._ring, self._rings // max(1, len(self._streams))))
+        share = self._share()
         for stream, events in told.items():
-            stream.ring.limit = limit
+            stream.resize(share)
             for frame in frames(batch, events, stream.scope):
                 stream.append(frame)
+
+    def _share(self) -> int:
+        """How many bytes each ring may hold, of all that there are now."""
+        return max(FRAME_SIZE, min(self._ring, self._rings // max(1, len(self._streams))))
 
     def _told(self, index: FilterIndex[Stream], changes: Iterable[Change]) -> dict[Stream, list[Event]]:
         """The events of each stream that a change concerns. Streams with the same lens share them."""

@@ -93,6 +93,11 @@ class Ring:
         self._frames.append(frame)
         self._size += frame.size
         self.end += 1
+        self.resize(self.limit)
+
+    def resize(self, limit: int) -> None:
+        """Have another limit from now on, for the frames that are here, too."""
+        self.limit = limit
         while self._size > self.limit and len(self._frames) > 1:
             self._size -= self._frames.popleft().size
             self.start += 1

@@ -169,6 +169,66 @@ def test_a_client_that_never_reads_its_snapshot_is_given_up(site):
         wait_until(lambda: site.metric("streams_open") == 0, 5 * STALL, "the stream's end")
 
 
+def test_a_client_on_a_unix_socket_that_never_reads_is_given_up(pg18):
+    """There the system itself ends nothing, whatever is not taken."""
+    with altered(IMPATIENT) as (folder, options):
+        path = str(folder / "socket")
+        binds = ("--bind", "127.0.0.1:0", "--bind", f"unix:{path}")
+        with serve_site(pg18, options=(*options, *binds)) as site, closing(socket.socket(socket.AF_UNIX)) as client:
+            table = site.table()
+            site.sql(f"INSERT INTO {table} SELECT n, repeat('z', 10000) FROM generate_series(1, 1000) n")
+            client.connect(path)
+            client.sendall(asked(table))
+            wait_until(lambda: site.metric("streams_open") == 1, what="its stream")
+            wait_until(lambda: site.metric("streams_open") == 0, 5 * STALL, "the stream's end")
+
+
+def test_a_client_that_never_reads_the_snapshot_of_a_reset_is_given_up(site):
+    table = site.table(rows="(0, 'x')")
+    site.sql(f"INSERT INTO {table} SELECT n FROM generate_series(1, 1000) n")
+    site.settled()
+    with closing(Slow(site, table).socket):
+        assert site.metric("streams_open") == 1
+        site.sql(f"ALTER TABLE {table} ADD b text DEFAULT repeat('z', 10000)")
+        wait_until(lambda: site.metric("streams_open") == 0, 5 * STALL, "the stream's end")
+
+
+def test_a_client_that_goes_while_it_is_reset_holds_no_place(site):
+    """Nobody watches its connection in that time: only the write of the snapshot notices."""
+    table = site.table(rows="(0, 'x')")
+    site.settled()
+    descriptors = site.host.worker.num_fds()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'sseapp'"
+    with site.follow(table) as stream, site.session() as session:
+        stream.event("snapshot")
+        site.sql(f"ALTER TABLE {table} ADD b text")
+        session.execute(f"LOCK TABLE {table}")
+        wait_until(lambda: site.sql(waiting) == [(1,)], what="the read of the snapshot")
+        stream.cut()
+        session.execute("COMMIT")
+        site.settled()
+    wait_until(lambda: site.host.worker.num_fds() <= descriptors + 1, what="its descriptor's end")
+
+
+def test_a_client_that_is_too_slow_for_the_ring_is_cut_at_once(site):
+    """It has taken what it was sent, and what came next is gone."""
+    table = site.table(rows="(0, 'x')")
+    site.settled()
+    cut = site.metric("streams_cut_total")
+    with closing(Slow(site, table).socket) as client:
+        for number in range(1, 4):
+            # by far more than the ring, and than what the kernel takes: it stands behind when it reads on
+            site.sql(
+                f"INSERT INTO {table} SELECT {number} * 100 + n, repeat('y', 100000) FROM generate_series(1, 99) n"
+            )
+        site.caught_up()
+        client.settimeout(10)
+        while client.recv(1 << 20):
+            pass
+        assert site.metric("streams_cut_total") == cut + 1
+        site.settled()
+
+
 def test_a_client_that_vanished_is_noticed_by_the_heartbeats(site):
     """Nothing is sent to it but those, which fit into the kernel's buffers for days; nothing acknowledges them."""
     table = site.table(rows="(0, 'x')")

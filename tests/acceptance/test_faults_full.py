@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 
+import pytest
 from support.altered import altered
 from support.clusters import wait_until
 from support.servers import ROOT
 from support.site import site as serve_site
-from support.sse import Stream
+from support.sse import Ended, Stream
 
 DESCRIPTORS = 120
 LIMITED = f"""
@@ -17,6 +18,24 @@ import resource
 
 resource.setrlimit(resource.RLIMIT_NOFILE, ({DESCRIPTORS}, {DESCRIPTORS}))
 exec(open("{ROOT}/gunicorn.conf.py").read())
+"""
+FULL = """
+import os
+
+
+def without_room(name):
+    call = getattr(os, name)
+
+    def called(*args):
+        if (FOLDER / name).exists():
+            raise OSError(24, "Too many open files")
+        return call(*args)
+
+    setattr(os, name, called)
+
+
+without_room("dup")
+without_room("eventfd")
 """
 
 
@@ -64,3 +83,22 @@ def test_descriptors_that_run_out(pg18):
         site.sql(f"INSERT INTO {table} VALUES (1, 'y')")
         for stream in streams:
             assert stream.event().name == "insert"
+
+
+def test_a_stream_for_which_there_is_no_second_descriptor(pg18):
+    """It is cut, its place is given back, and it is served when it comes again."""
+    with altered(FULL) as (folder, options), serve_site(pg18, options=options) as site:
+        table = site.table(rows="(1, 'x')")
+        for call in ("eventfd", "dup"):
+            (folder / call).touch()
+            for _ in range(3):
+                with site.follow(table) as stream:
+                    stream.event("snapshot")
+                    with pytest.raises((Ended, ConnectionError)):
+                        stream.block()
+            site.settled()
+            (folder / call).unlink()
+        with site.follow(table) as stream:
+            stream.event("snapshot")
+            site.sql(f"INSERT INTO {table} VALUES (2, 'y')")
+            assert stream.event("insert").json["row"]["id"] == 2

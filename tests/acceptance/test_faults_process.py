@@ -13,7 +13,7 @@ from support.clusters import NEWEST, bindir, wait_until
 from support.ordeal import LIVE, PACE, Ordeal, judged, ready
 from support.servers import Host
 from support.site import site as serve_site
-from support.sse import Stream, ask
+from support.sse import Ended, Stream, ask
 
 BYE = 2.0
 """Seconds within which every stream has its bye."""
@@ -120,3 +120,68 @@ def test_a_listener_that_fails_within_starts_anew(pg18, kind, error):
             assert stream.event("insert").json["row"]["id"] == 3
         assert "The listener failed; every stream is reset." in site.host.log
         assert ask(site.host.address, "/readyz").status == 200
+
+
+TROUBLED = """
+from sseapp.subscription import Changes
+
+take = Changes.take
+
+
+def failing(self):
+    if (FOLDER / "error").exists():
+        (FOLDER / "error").unlink()
+        raise ValueError
+    return take(self)
+
+
+Changes.take = failing
+"""
+
+
+def test_a_broadcaster_that_fails_within_cuts_its_clients_and_goes_on(pg18):
+    """Nobody may wait for what is not coming; their cursors bring them back."""
+    with altered(TROUBLED) as (folder, options), serve_site(pg18, options=options, heartbeat="1m") as site:
+        table = site.table(rows="(1, 'x')")
+        with site.follow(table) as one, site.follow(table, columns="id") as two:
+            ids = [stream.event("snapshot").id for stream in (one, two)]
+            (folder / "error").touch()
+            site.sql(f"INSERT INTO {table} VALUES (2, 'y')")
+            for stream in (one, two):
+                with pytest.raises((Ended, ConnectionError)):
+                    stream.until(lambda _: False)
+        site.settled()
+        with site.follow(table, last_id=ids[0]) as one, site.follow(table, columns="id", last_id=ids[1]) as two:
+            for stream in (one, two):
+                assert stream.event("insert").json["row"]["id"] == 2
+            site.sql(f"INSERT INTO {table} VALUES (3, 'z')")
+            for stream in (one, two):
+                assert stream.event("insert").json["row"]["id"] == 3
+        assert "The broadcaster failed; its clients are cut." in site.host.log
+
+
+LATE = """
+import time
+
+from sseapp.runtime import Runtime
+
+close = Runtime.close
+
+
+def late(self):
+    time.sleep(1.3)
+    close(self)
+
+
+Runtime.close = late
+"""
+
+
+def test_a_worker_that_ends_waits_for_the_bye(pg18):
+    """The streams are no requests to gunicorn, which looks once a second whether any are left."""
+    with altered(LATE) as (_, options), serve_site(pg18, options=options) as site:
+        table = site.table(rows="(1, 'x')")
+        with site.follow(table) as stream:
+            stream.event("snapshot")
+            site.host.signal(signal.SIGTERM)
+            assert stream.rest()[-1].name == "bye"

@@ -6,6 +6,7 @@ import threading
 from contextlib import closing
 
 import pytest
+from support.clusters import wait_until
 from support.watching import execute, installed
 
 from sseapp import catalog
@@ -101,6 +102,19 @@ def test_told_once(site, change):
     reasons = told_statements(site, change)
     assert len(reasons) == 1
     assert reasons[0].startswith(TOLD[change])
+
+
+def test_a_partition_that_is_being_detached(site):
+    """Its rows are gone from the table at once, though the statement waits for those who still read them."""
+    reader = site.session(setup="BEGIN; SELECT FROM p")
+    session = site.session()
+    detacher = threading.Thread(target=execute, args=(session, "ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY"))
+    detacher.start()
+    wait_until(lambda: site.value("SELECT sseapp.check_shapes()"), what="the difference")
+    assert site.resets(site.p)[1:] == ["a partition is being detached"]
+    execute(reader, "COMMIT")
+    detacher.join()
+    assert told(site, "SELECT") == ["a partition was detached or dropped"]
 
 
 def test_not_told(site):

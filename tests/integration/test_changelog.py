@@ -209,6 +209,18 @@ def test_resuming_takes_the_rest_of_the_batch_first(log):
     assert (_rows(replay), replay.more) == ([4, 1], True)
 
 
+def test_resuming_fetches_no_more_than_was_asked_for(log, monkeypatch):
+    """And one, which tells that there is more: however much was missed, no more of it comes into memory."""
+    start, fetched = log.cursor, []
+    log.write(*range(1, 51))
+    database = Database(log.site.dsn)
+    query = database.query
+    monkeypatch.setattr(database, "query", lambda *arguments: fetched.append(query(*arguments)) or fetched[-1])
+    assert changelog.resume(database, log.watch, start, limit=5).more
+    database.close()
+    assert [len(rows) for rows in fetched] == [6]
+
+
 def test_resuming_reads_one_watch_alone(log):
     start = log.cursor
     log.site.run("CREATE TABLE other (id int PRIMARY KEY)")
@@ -261,6 +273,37 @@ def test_a_reader_that_was_overtaken_by_the_pruner_is_told(own_log):
         log.read()
     assert "pruned" in changelog.expiry(log.connection, within)
     assert "pruned" in _resume(log, within).reason
+
+
+def test_pruning_goes_in_small_steps_of_which_the_first_moves_the_horizon(own_log):
+    """A cursor that lacks a part of what is pruned may not be served the other part."""
+    log = own_log
+    start = log.cursor
+    log.write(1, 2, 3, 4, 5)
+    read, pruned = f"SELECT count(*) FROM sseapp.change WHERE watch = {log.watch} AND kind = 'i'", []
+    assert log.connection.query("SELECT sseapp.prune('0 s', step => 2)") == [(2,)]
+    # the watch's own row went first
+    assert log.connection.query(read) == [(4,)]
+    assert "pruned" in changelog.expiry(log.connection, start)
+    while (step := log.connection.query("SELECT sseapp.prune('0 s', step => 2)")[0][0]) > 0:
+        pruned.append(step)
+    assert pruned == [2, 2]
+
+
+def test_what_commits_after_a_mark_is_not_pruned_with_it(own_log):
+    """Whatever its id: the horizon is what had committed then, and the rows of a long transaction have low ids."""
+    log = own_log
+    slow = log.open()
+    log.write(1, session=slow)
+    log.write(2)
+    assert log.ids() == [2]
+    log.connection.query("SELECT sseapp.mark_position('0 s')")
+    log.connection.query("UPDATE sseapp.mark SET at = at - interval '1 hour'")
+    slow.commit()
+    while log.connection.query("SELECT sseapp.prune('10 min')") != [(0,)]:
+        pass
+    assert log.connection.query("SELECT new->>'id' FROM sseapp.change") == [("1",)]
+    assert log.ids() == [1]
 
 
 def test_a_reader_that_is_up_to_date_is_not_troubled_by_pruning(own_log):

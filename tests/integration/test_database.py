@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 from support.clusters import wait_until
+from support.gate import Gate
 from support.processes import ROOT
 
 from sseapp import concurrency, errors
@@ -118,6 +119,30 @@ def test_a_port_that_never_answers_is_noticed_by_the_deadline():
         deaf.listen()
         with _within(3), pytest.raises(errors.DeadlineError):
             Connection(f"postgresql://postgres@127.0.0.1:{deaf.getsockname()[1]}/postgres", deadline=0.3)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [lambda connection: connection.query("SELECT 1"), lambda connection: connection.wait_for_notify(15.0)],
+    ids=["query", "wait"],
+)
+def test_a_cable_that_was_pulled_is_noticed_before_the_deadline(pg18, act):
+    """By the system, since nothing acknowledges: the statement of a request need not wait out its 15 s."""
+    with Gate(pg18.port) as gate, closing(Connection(gate.dsn(pg18.dsn()), deadline=15)) as connection:
+        gate.cut()
+        began = time.monotonic()
+        with pytest.raises(errors.ConnectionLostError) as lost:
+            act(connection)
+        assert not isinstance(lost.value, errors.DeadlineError)
+        assert time.monotonic() - began < 8
+        assert connection.closed
+
+
+def test_a_session_that_is_to_notice_a_silent_peer_has_a_short_deadline(newest):
+    database = Database(newest, deadline=10)
+    with closing(database.connect(soon=True)) as soon, closing(database.connect()) as patient:
+        assert soon.query("SHOW statement_timeout") == [("4s",)]
+        assert patient.query("SHOW statement_timeout") == [("10s",)]
 
 
 def test_a_port_where_nobody_listens():

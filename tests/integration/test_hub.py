@@ -241,3 +241,20 @@ def test_all_rings_together_keep_to_their_budget(bench):
     limits = {stream.ring.limit for stream in streams}
     assert len(limits) == 1
     assert limits.pop() < (1 << 20)
+
+
+def test_a_ring_that_was_filled_when_there_were_few_gives_room_to_those_that_came_since(bench):
+    """Its table may never change again: it would keep for ever what was its share then."""
+    hub = bench.hub = Hub(lambda: {1: ORDERS}, ring=1 << 22, rings=1 << 22, clock=lambda: bench.now)
+    hub.refresh()
+    hub.begin("epoch", Snapshot(bench.xid), "the start")
+    first = bench.join(("n", "eq.0"))
+    for _ in range(4):
+        bench.tell(*[bench.change("i", new=0) for _ in range(1500)])
+    assert first.ring._size > 1 << 20
+    newest = first.ring.end
+    for number in range(1, 8):
+        bench.join(("n", f"eq.{number}"))
+    hub.tick()
+    assert first.ring._size <= 1 << 19
+    assert len(first.read(newest - 1)[0]) == 1

@@ -11,8 +11,10 @@ import pytest
 from support.clusters import wait_until
 from support.running import Running, prepare
 
+from sseapp.backoff import Backoff
 from sseapp.channel import ResetError
 from sseapp.config import Settings
+from sseapp.errors import NotInstalledError
 from sseapp.runtime import Process, Runtime
 
 
@@ -122,6 +124,31 @@ def test_a_change_of_shape_is_found_on_the_tick(running):
     assert [column.name for column in running.table("orders").columns] == ["id", "a", "b"]
 
 
+def test_a_change_of_shape_that_a_request_meets_first_is_told_once(run):
+    """It is in the log before anyone has a stream of the new shape: who has one is not reset for it."""
+    running = run(tick="1h")
+    stream = running.join("orders")
+    running.sql("ALTER TABLE orders ADD COLUMN b int")
+    fresh = running.join("orders")
+    assert "columns" in _reset(stream)
+    assert running.sql("SELECT sseapp.check_shapes()") == [(0,)]
+    running.sql("INSERT INTO orders VALUES (1)")
+    assert _ids(running, fresh, 1) == [1]
+    assert fresh.reason is None
+
+
+def test_after_a_success_it_is_quick_again(running, monkeypatch):
+    """Outages far apart do not add up."""
+    pauses, delay = [], Backoff.delay
+    monkeypatch.setattr(Backoff, "delay", lambda backoff: pauses.append(delay(backoff)) or pauses[-1])
+    for number in range(6):
+        running.cut()
+        wait_until(lambda: running.runtime.listener.reconnects > number, what="the loss")  # noqa: B023
+        wait_until(lambda: running.runtime.listener.error is None, what="the listener")
+    assert len(pauses) >= 6
+    assert max(pauses) < 0.5
+
+
 def test_a_fault_of_ours_is_logged_and_resets_every_stream(running, monkeypatch, caplog):
     """Nothing may be lost without a word."""
     stream = running.join("orders")
@@ -166,6 +193,8 @@ def test_without_an_installation_it_says_so_and_waits_for_one(pg18_dsn):
     runtime.start()
     wait_until(lambda: runtime.listener.reconnects > 0, what="a first try")
     assert "install" in runtime.listener.error
+    with pytest.raises(NotInstalledError):
+        runtime.hub.refresh()
     prepare(pg18_dsn)
     wait_until(lambda: runtime.listener.error is None, what="the listener")
     runtime.close()

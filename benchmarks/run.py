@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from statistics import median
 
+import connect
 import database
 import delivery
 import matching
@@ -28,6 +29,7 @@ PLANS: dict[str, Callable[[Bench], Plan]] = {
     "latency": delivery.latency,
     "burst": delivery.burst,
     "idle": delivery.idle,
+    "connect": connect.connect,
     "writers": writers.single,
     "bulk": writers.bulk,
     "matching": matching.matching,

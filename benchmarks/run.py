@@ -30,6 +30,7 @@ PLANS: dict[str, Callable[[Bench], Plan]] = {
     "burst": delivery.burst,
     "idle": delivery.idle,
     "connect": connect.connect,
+    "workers": delivery.workers,
     "writers": writers.single,
     "bulk": writers.bulk,
     "matching": matching.matching,

@@ -20,6 +20,7 @@ import connect
 import database
 import delivery
 import matching
+import replay
 import writers
 from plan import Bench, Measures, Plan
 
@@ -31,6 +32,7 @@ PLANS: dict[str, Callable[[Bench], Plan]] = {
     "idle": delivery.idle,
     "connect": connect.connect,
     "workers": delivery.workers,
+    "replay": replay.replay,
     "writers": writers.single,
     "bulk": writers.bulk,
     "matching": matching.matching,

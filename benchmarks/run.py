@@ -19,6 +19,7 @@ from statistics import median
 import connect
 import database
 import delivery
+import live
 import matching
 import replay
 import writers
@@ -33,6 +34,7 @@ PLANS: dict[str, Callable[[Bench], Plan]] = {
     "connect": connect.connect,
     "workers": delivery.workers,
     "replay": replay.replay,
+    "live": live.live,
     "writers": writers.single,
     "bulk": writers.bulk,
     "matching": matching.matching,

@@ -46,7 +46,14 @@ def _replay(bench: Bench, clients: int, cursors: int) -> dict[str, float]:
         statements, cpu = Statements(bench.database.log), server.cpu()
         wanted = clients * MISSED
         with Load(
-            server, clients, asks=asks, window=1000, events=wanted, together=True, ready=" 200 ", seconds=600
+            server,
+            clients,
+            asks=asks,
+            window=1000,
+            events=wanted,
+            together=True,
+            ready=" 200 ",
+            seconds=60 + clients // 50,
         ) as load:
             result = load.result()
             used, peak = server.cpu() - cpu, server.peak()
@@ -59,6 +66,7 @@ def _replay(bench: Bench, clients: int, cursors: int) -> dict[str, float]:
         "reads of the log": reads,
         "peak MiB": peak / (1 << 20),
         "missing": result["missing"],
+        "streams lost": result["lost"],
         "generator busy": result["busy"],
     }
 

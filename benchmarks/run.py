@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -74,6 +75,8 @@ def cell(values: list[float] | None, base: list[float] | None) -> str:
 
 def main() -> None:
     """Run what was asked for."""
+    # so that what was started is ended, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(PLANS)}; all if left out")
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,110 +1,191 @@
-"""The load generator: many clients in one process, on raw sockets and one epoll. Prints what it saw as JSON.
+"""The load generator: many clients in one process, on raw sockets and one epoll; prints what it saw, as JSON.
 
-It counts events (blank lines after data), and takes an event's latency from the ``"sent":<seconds>`` in its data: the
-writer's clock, on this machine. How busy it was itself is in the result (``busy``): beyond 0.9 the generator was the
-limit, not the server.
+Its first line of input is its order, an :class:`Order` as JSON. When all are connected it prints that, waits for a
+line, follows, prints the result, and waits for a line to end with. How busy it was itself is in both (``busy``, CPU
+seconds a second): beyond 0.9 the generator was the limit, not the server.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import select
 import socket
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import FileIO
 from statistics import quantiles
 
 SENT = re.compile(rb'"sent":(\d+\.\d+)')
 EVENT = b"\ndata: {"
+RECEIVE = 1 << 18
 
 
-def request(path: str) -> bytes:
-    """A request for an event stream."""
-    lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Accept: text/event-stream", "", ""]
-    return "\r\n".join(lines).encode()
+@dataclass(frozen=True)
+class Order:
+    """What the clients are to do.
+
+    Client n asks the n-th of ``asks``, round and round: a path and a ``Last-Event-ID``, or none. It is connected when
+    ``ready`` and then ``first`` events are there. No more than ``window`` at a time wait for that. The clients follow
+    until they have had ``events`` all together, or for ``seconds``; without ``events`` a line of input tells them in
+    between. ``timed`` takes each event's latency from the ``"sent":<seconds>`` in its data, the writer's clock on this
+    machine; ``results`` counts rows instead of events, those that were sent after all that came before on the stream.
+    ``together``: connecting and following are one.
+    """
+
+    port: int
+    clients: int
+    asks: Sequence[tuple[str, str | None]]
+    ready: str = " 200 "
+    first: int = 0
+    window: int = 100
+    events: int | None = 0
+    seconds: float = 60
+    timed: bool = False
+    results: bool = False
+    together: bool = False
+
+    def request(self, number: int) -> bytes:
+        """What client ``number`` sends."""
+        path, last = self.asks[number % len(self.asks)]
+        lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Accept: text/event-stream"]
+        return "\r\n".join([*lines, *([] if last is None else [f"Last-Event-ID: {last}"]), "", ""]).encode()
 
 
-def connect(port: int, path: str, count: int, at_once: int = 100) -> tuple[list[socket.socket], float]:
-    """Open ``count`` streams, ``at_once`` at a time; they, and the seconds until the first bytes of each were here."""
-    began = time.perf_counter()
-    streams: list[socket.socket] = []
-    while len(streams) < count:
-        batch = [socket.create_connection(("127.0.0.1", port)) for _ in range(min(at_once, count - len(streams)))]
-        for stream in batch:
-            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            stream.sendall(request(path))
-        for stream in batch:
-            stream.settimeout(60)
-            if b" 200 " not in stream.recv(65536):
-                sys.exit("a stream was refused")
-            stream.setblocking(False)
-        streams += batch
-    return streams, time.perf_counter() - began
+class Client:
+    """A stream: its socket, its last line as far as it has come, how many events it has had, the newest one's time."""
+
+    __slots__ = ("events", "newest", "ready", "stream", "tail")
+
+    def __init__(self, stream: socket.socket) -> None:
+        self.stream = stream
+        self.tail = b""
+        self.events = 0
+        self.newest = 0.0
+        self.ready = False
 
 
-def follow(streams: list[socket.socket], expected: int, seconds: float, *, latency: bool) -> dict[str, object]:
-    """Read until ``expected`` events came on every stream, or ``seconds`` have passed."""
-    poll = select.epoll()
-    by_descriptor = {stream.fileno(): stream for stream in streams}
-    for descriptor in by_descriptor:
-        poll.register(descriptor, select.EPOLLIN)
-    counts, latencies, first, last = dict.fromkeys(by_descriptor, 0), [], None, None
-    end, tail, cpu = time.perf_counter() + seconds, dict.fromkeys(by_descriptor, b""), time.process_time()
-    began = time.perf_counter()
-    total, wanted = 0, expected * len(streams)
-    while total < wanted and (left := end - time.perf_counter()) > 0:
-        for descriptor, _ in poll.poll(left):
-            try:
-                data = by_descriptor[descriptor].recv(1 << 18)
-            except BlockingIOError:
-                continue
-            if not data:
-                poll.unregister(descriptor)
-                continue
-            now = time.time()
-            joined = tail[descriptor] + data
-            found = joined.count(EVENT)
-            # the last bytes may hold the beginning of a mark that ends in the next ones
-            tail[descriptor] = joined[-len(EVENT) + 1 :] if not latency else joined[joined.rfind(b"\n") :]
-            if latency:
-                latencies += [now - float(sent) for sent in SENT.findall(joined)]
-            if found:
-                counts[descriptor] += found
-                total += found
-                last = time.perf_counter()
-                first = first or last
-    took = time.perf_counter() - began
-    result: dict[str, object] = {
-        "events": total,
-        "missing": wanted - total,
-        "seconds": (last or 0) - (first or 0),
-        "busy": (time.process_time() - cpu) / took,
-    }
-    if latencies:
-        cuts = quantiles(latencies, n=100)
-        result |= {"p50": cuts[49] * 1000, "p99": cuts[98] * 1000, "max": max(latencies) * 1000}
-    return result
+class Crowd:
+    """All clients."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._ready = order.ready.encode()
+        self._poll = select.epoll()
+        self._clients: dict[int, Client] = {}
+        self._begin()
+        self._lost = 0
+
+    def _begin(self) -> None:
+        self._total = 0
+        self._latencies: list[float] = []
+        self._first = self._last = 0.0
+        self._began, self._cpu = time.perf_counter(), time.process_time()
+
+    def _busy(self) -> float:
+        return (time.process_time() - self._cpu) / (time.perf_counter() - self._began)
+
+    def connect(self) -> dict[str, float]:
+        """Open all streams, and hear what each begins with; the seconds it took."""
+        order, connected = self._order, 0
+        while connected < order.clients:
+            while len(self._clients) < order.clients and len(self._clients) - connected < order.window:
+                self._open(len(self._clients))
+            for descriptor, _ in self._poll.poll(60) or sys.exit("the server does not answer"):
+                client = self._clients[descriptor]
+                was_ready = self._is_ready(client)
+                if not self._hear(client):
+                    sys.exit(f"a stream was refused: {client.tail!r}")
+                connected += not was_ready and self._is_ready(client)
+        return {"connected": time.perf_counter() - self._began, "busy": self._busy()}
+
+    def follow(self, orders: FileIO) -> dict[str, float]:
+        """Read until all have had what was ordered; a line of ``orders`` may tell how much that is."""
+        if not self._order.together:
+            self._begin()
+        wanted = self._order.events
+        end = time.perf_counter() + self._order.seconds
+        self._poll.register(orders, select.EPOLLIN)
+        while (wanted is None or self._total < wanted) and (left := end - time.perf_counter()) > 0:
+            for descriptor, _ in self._poll.poll(left):
+                if descriptor != orders.fileno():
+                    self._hear(self._clients[descriptor])
+                elif wanted is None and (line := orders.readline()):
+                    wanted = int(line)
+                else:
+                    sys.exit("told to end before all had come")
+        result = {
+            "events": self._total,
+            "missing": (wanted or 0) - self._total,
+            "lost": self._lost,
+            "seconds": self._last - self._first,
+            "all": self._last - self._began,
+            "busy": self._busy(),
+        }
+        if len(self._latencies) > 1:
+            cuts = quantiles(self._latencies, n=100)
+            result |= {"p50": cuts[49] * 1000, "p99": cuts[98] * 1000, "max": max(self._latencies) * 1000}
+        return result
+
+    def _open(self, number: int) -> None:
+        stream = socket.create_connection(("127.0.0.1", self._order.port))
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream.sendall(self._order.request(number))
+        stream.setblocking(False)
+        self._clients[stream.fileno()] = Client(stream)
+        self._poll.register(stream.fileno(), select.EPOLLIN)
+
+    def _is_ready(self, client: Client) -> bool:
+        return client.ready and client.events >= self._order.first
+
+    def _hear(self, client: Client) -> bool:
+        """Read what has come; whether the stream goes on."""
+        try:
+            data = client.stream.recv(RECEIVE)
+        except BlockingIOError:
+            return True
+        except OSError:
+            data = b""
+        if not data:
+            self._poll.unregister(client.stream.fileno())
+            self._lost += 1
+            return False
+        now = time.time()
+        data = client.tail + data
+        client.ready = client.ready or self._ready in data
+        # whole lines only: what comes of the last one is counted with the rest of it
+        cut = max(0, data.rfind(b"\n"))
+        data, client.tail = data[:cut], data[cut:]
+        found = data.count(EVENT)
+        client.events += found
+        if self._order.timed:
+            sent = [float(text) for text in SENT.findall(data)]
+            if self._order.results and sent:
+                sent = [each for each in sent if each > client.newest]
+                client.newest = max([client.newest, *sent])
+                found = len(sent)
+            self._latencies += [now - each for each in sent]
+        if found:
+            self._total += found
+            self._last = time.perf_counter()
+            self._first = self._first or self._last
+        return True
 
 
 def main() -> None:
-    """Connect, say so on standard output, wait for a line on standard input, follow."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--path", required=True)
-    parser.add_argument("--clients", type=int, default=1000)
-    parser.add_argument("--events", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--latency", action="store_true")
-    arguments = parser.parse_args()
-    streams, took = connect(arguments.port, arguments.path, arguments.clients)
-    print(json.dumps({"connected": took}), flush=True)
-    sys.stdin.readline()
-    if arguments.events:
-        result = follow(streams, arguments.events, arguments.seconds, latency=arguments.latency)
-        print(json.dumps(result), flush=True)
-        sys.stdin.readline()
+    """Take the order, connect, follow."""
+    # unbuffered: what is not read yet must be seen by the poll
+    orders = FileIO(0, closefd=False)
+    order = Order(**json.loads(orders.readline()))
+    crowd = Crowd(order)
+    print(json.dumps(crowd.connect()), flush=True)
+    if not order.together:
+        orders.readline()
+    if order.events != 0:
+        print(json.dumps(crowd.follow(orders)), flush=True)
+        orders.readline()
 
 
 if __name__ == "__main__":

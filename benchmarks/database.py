@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
+from psycopg2.extensions import cursor as Cursor  # noqa: N812  # it is a class
 
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests")]
 
@@ -16,6 +19,7 @@ from support.clusters import NEWEST, Clusters  # noqa: E402  # found by the path
 from sseapp import schema  # noqa: E402
 from sseapp.database import Connection  # noqa: E402
 
+NOTE = "x" * 60
 ROW = "(id bigserial PRIMARY KEY, sent double precision, note text)"
 TABLES = f"""
 CREATE TABLE plain {ROW};
@@ -27,12 +31,43 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER notify_payload AFTER INSERT OR UPDATE ON notified FOR EACH ROW EXECUTE FUNCTION notify_payload();
+CREATE TABLE dated (id bigserial PRIMARY KEY, at timestamptz NOT NULL, sent double precision, note text);
+CREATE INDEX ON dated (at);
 """
 
 
+@dataclass(frozen=True)
+class Scratch:
+    """The database: how to connect, PostgreSQL's programs, its server's log."""
+
+    dsn: str
+    bindir: Path
+    log: Path
+
+    @property
+    def told(self) -> str:
+        """The same database, but what is done through this connection is in the log: see :class:`Statements`."""
+        return f"{self.dsn}?options=-c%20log_statement%3Dall"
+
+
+class Statements:
+    """Counts the statements that came through :attr:`Scratch.told` since this was made."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._from = log.stat().st_size
+
+    def count(self, mark: str) -> int:
+        """How many statements contain ``mark``, which is on one line of them and once in each."""
+        time.sleep(0.1)
+        with self._log.open("rb") as log:
+            log.seek(self._from)
+            return log.read().count(mark.encode())
+
+
 @contextmanager
-def scratch() -> Iterator[tuple[str, Path]]:
-    """A database with the same table thrice: plain, watched by sseapp, with a payload trigger; and the programs."""
+def scratch() -> Iterator[Scratch]:
+    """A database with the same table thrice: plain, watched by sseapp, with a payload trigger; and a dated one."""
     clusters = Clusters()
     try:
         server = clusters.shared(NEWEST)
@@ -41,14 +76,21 @@ def scratch() -> Iterator[tuple[str, Path]]:
                 connection.query(TABLES)
                 schema.install(connection)
                 schema.watch(connection, "logged")
-            yield dsn, server.bindir
+                schema.watch(connection, "dated", range_column="at")
+            yield Scratch(dsn, server.bindir, server.log)
     finally:
         clusters.close()
 
 
 @contextmanager
-def cursor(dsn: str) -> Iterator[psycopg2.extensions.cursor]:
+def cursor(dsn: str) -> Iterator[Cursor]:
     """A cursor of the writer's, each statement its own transaction."""
     with closing(psycopg2.connect(dsn)) as connection:
         connection.autocommit = True
         yield connection.cursor()
+
+
+def insert_at_once(cursor: Cursor, table: str, transactions: int) -> None:
+    """Insert rows in one message, each its own transaction: the writer must not be what is measured."""
+    statement = f"INSERT INTO {table} (sent, note) VALUES (0, '{NOTE}'); COMMIT; BEGIN;"
+    cursor.execute("BEGIN;" + statement * transactions + "COMMIT")

@@ -1,98 +1,102 @@
-"""From a commit to a thousand clients: latency, CPU, bursts; memory and time to connect."""
+"""From a commit to a thousand clients: latency, CPU, bursts; the memory of an idle one."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import database
-from contenders import Contender, Server, running
+from contenders import SSEAPP, Contender, all_of_them, running
+from database import NOTE
+from load import Load
+from plan import Bench, Measures, Plan
 
-NOTE = "x" * 60
-CLIENTS = Path(__file__).with_name("clients.py")
-
-
-class Load:
-    """The load generator's process, on the core that is not the server's."""
-
-    def __init__(
-        self, server: Server, clients: int, *, events: int = 0, seconds: float = 60, latency: bool = False
-    ) -> None:
-        command = [sys.executable, str(CLIENTS), "--port", str(server.port), "--path", server.contender.path]
-        command += ["--clients", str(clients), "--events", str(events), "--seconds", str(seconds)]
-        command += ["--latency"] if latency else []
-        self._process = subprocess.Popen(
-            ["taskset", "-c", "1", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.connected: float = self._line()["connected"]
-
-    def go(self) -> None:
-        """Begin to read."""
-        self._say()
-
-    def result(self) -> dict[str, Any]:
-        """What it saw, when it has seen all."""
-        return self._line()
-
-    def end(self) -> None:
-        """Let it disconnect."""
-        self._say()
-        self._process.wait()
-
-    def _say(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-
-    def _line(self) -> dict[str, Any]:
-        assert self._process.stdout
-        found: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return found
+RATE = 20
+"""Single-row transactions a second."""
 
 
-def latency(
-    contender: Contender, dsn: str, *, clients: int = 1000, rate: float = 20, seconds: float = 8
+def latency(bench: Bench) -> Plan:
+    """One worker on a core of its own, against the others."""
+    clients = bench.scaled(1000)
+    title = f"Latency, {clients} clients, {RATE} single-row transactions a second"
+    return _against(title, {s.name: partial(_latency, bench, s, clients) for s in all_of_them()})
+
+
+def workers(bench: Bench) -> Plan:
+    """More workers on the same machine: what they cost together, and what that is good for."""
+    clients = bench.scaled(1000)
+    measures: Measures = {
+        f"{count} worker{'s' * (count > 1)}": partial(_latency, bench, SSEAPP, clients, workers=count, core=None)
+        for count in (1, 2, 4)
+    }
+    title = (
+        f"Workers, {clients} clients, {RATE} single-row transactions a second "
+        "(2 cores in all, none pinned but the generator's: workers, PostgreSQL and the generator share them)"
+    )
+    return Plan(title, measures, "1 worker")
+
+
+def burst(bench: Bench) -> Plan:
+    """Delivered events a second while single-row transactions come as fast as one writer can."""
+    clients, count = bench.scaled(1000), bench.scaled(2000)
+    title = f"Burst, {clients} clients, {count} transactions at once"
+    return _against(title, {s.name: partial(_burst, bench, s, clients, count) for s in all_of_them()})
+
+
+def idle(bench: Bench) -> Plan:
+    """Memory that an idle connection costs."""
+    clients = bench.scaled(9000)
+    title = f"Idle, {clients} clients"
+    return _against(title, {s.name: partial(_idle, bench, s, clients) for s in all_of_them()})
+
+
+def _against(title: str, measures: Measures) -> Plan:
+    """Ratios to the first baseline, where there is one."""
+    return Plan(title, measures, [*measures, ""][1])
+
+
+def _latency(
+    bench: Bench, contender: Contender, clients: int, *, workers: int = 1, core: int | None = 0
 ) -> dict[str, float]:
-    """Milliseconds from before the INSERT to the client, at ``rate`` single-row transactions a second; CPU an event."""
-    count = round(rate * seconds)
-    with running(contender, dsn) as server, database.cursor(dsn) as cursor:
-        load = Load(server, clients, events=count, latency=True)
-        load.go()
-        time.sleep(0.5)
-        cpu, due = server.cpu(), time.monotonic()
-        for _ in range(count):
-            cursor.execute(f"INSERT INTO {contender.table} (sent, note) VALUES (%s, %s)", (time.time(), NOTE))
-            due += 1 / rate
-            time.sleep(max(0.0, due - time.monotonic()))
-        result = load.result()
-        used = server.cpu() - cpu
-        load.end()
+    """Milliseconds from before the INSERT to the client; CPU an event, of all workers."""
+    count = round(RATE * (8 if bench.scale == 1 else 3))
+    with (
+        running(contender, bench.dsn, workers=workers, core=core) as server,
+        database.cursor(bench.dsn) as cursor,
+    ):
+        before = server.descriptors()
+        with Load(server, clients, events=count * clients, timed=True) as load:
+            load.go()
+            time.sleep(0.5)
+            held = [now - then for now, then in zip(server.descriptors(), before, strict=True)]
+            cpu, due = server.cpu(), time.monotonic()
+            for _ in range(count):
+                cursor.execute(f"INSERT INTO {contender.table} (sent, note) VALUES (%s, %s)", (time.time(), NOTE))
+                due += 1 / RATE
+                time.sleep(max(0.0, due - time.monotonic()))
+            result = load.result()
+            used = server.cpu() - cpu
     return {
         "p50 ms": result["p50"],
         "p99 ms": result["p99"],
         "CPU us/event": 1e6 * used / max(1, result["events"]),
         "missing": result["missing"],
         "generator busy": result["busy"],
-    }
+    } | ({} if core is not None else {"% of streams in fullest": 100 * max(held) / max(1, sum(held))})
 
 
-def burst(contender: Contender, dsn: str, *, clients: int = 1000, transactions: int = 2000) -> dict[str, float]:
-    """Delivered events a second while single-row transactions come as fast as one writer can."""
-    with running(contender, dsn) as server, database.cursor(dsn) as cursor:
-        load = Load(server, clients, events=transactions)
+def _burst(bench: Bench, contender: Contender, clients: int, transactions: int) -> dict[str, float]:
+    with (
+        running(contender, bench.dsn) as server,
+        database.cursor(bench.dsn) as cursor,
+        Load(server, clients, events=transactions * clients) as load,
+    ):
         load.go()
         time.sleep(0.5)
         cpu = server.cpu()
-        # all of them in one message, each its own transaction: the writer must not be what is measured
-        statement = f"INSERT INTO {contender.table} (sent, note) VALUES (0, '{NOTE}'); COMMIT; BEGIN;"
-        cursor.execute("BEGIN;" + statement * transactions + "COMMIT")
+        database.insert_at_once(cursor, contender.table, transactions)
         result = load.result()
         used = server.cpu() - cpu
-        load.end()
     return {
         "events/s": result["events"] / max(1e-9, result["seconds"]),
         "CPU us/event": 1e6 * used / max(1, result["events"]),
@@ -101,15 +105,13 @@ def burst(contender: Contender, dsn: str, *, clients: int = 1000, transactions: 
     }
 
 
-def idle(contender: Contender, dsn: str, *, clients: int = 9000) -> dict[str, float]:
-    """Memory an idle connection costs, and how many connect in a second."""
-    with running(contender, dsn) as server:
-        warm = Load(server, 50)
-        warm.end()
+def _idle(bench: Bench, contender: Contender, clients: int) -> dict[str, float]:
+    with running(contender, bench.dsn) as server:
+        with Load(server, 50):
+            pass
         time.sleep(1)
         before = server.memory()
-        load = Load(server, clients)
-        time.sleep(2)
-        grown = server.memory() - before
-        load.end()
-    return {"KiB/connection": grown / clients / 1024, "connects/s": clients / load.connected}
+        with Load(server, clients):
+            time.sleep(2)
+            grown = server.memory() - before
+    return {"KiB/connection": grown / clients / 1024}

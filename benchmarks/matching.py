@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-import database  # noqa: F401  # puts the project on the path
+from plan import Bench, Measures, Plan  # puts the project on the path, too
 
 from sseapp.index import FilterIndex
 from sseapp.question import parse
@@ -20,10 +19,11 @@ TABLE = Table(
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def measures(scale: float) -> dict[str, Callable[[], dict[str, float]]]:
+def matching(bench: Bench) -> Plan:
     """A measure for each number of ranges."""
-    counts = [10, 100, 1_000, 10_000, round(100_000 * scale)]
-    return {f"{count} ranges": partial(_measure, count) for count in counts}
+    counts = [10, 100, 1_000, 10_000, bench.scaled(100_000)]
+    measures: Measures = {f"{count} ranges": partial(_measure, count) for count in counts}
+    return Plan("Matching one change against distinct ranges", measures, "100 ranges")
 
 
 def _measure(count: int) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Run the benchmarks: ``python benchmarks/run.py [name ...] [--rounds N] [--quick]``. Prints Markdown tables.
 
 Contenders take turns within a round, so that a noisy machine is noisy for all; a figure is the median of the rounds,
-with their least and greatest, and its ratio to the first baseline's median of the same run.
+with their least and greatest, and its ratio to the median of the baseline, which the title's line names, of the same
+run.
 """
 
 from __future__ import annotations
@@ -9,23 +10,39 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
 from statistics import median
 
+import connect
 import database
 import delivery
+import live
 import matching
+import replay
 import writers
-from contenders import Contender, all_of_them
+from plan import Bench, Measures, Plan
 
 Measured = dict[str, list[float]]
-Measure = Callable[[], dict[str, float]]
+
+PLANS: dict[str, Callable[[Bench], Plan]] = {
+    "latency": delivery.latency,
+    "burst": delivery.burst,
+    "idle": delivery.idle,
+    "connect": connect.connect,
+    "workers": delivery.workers,
+    "replay": replay.replay,
+    "live": live.live,
+    "writers": writers.single,
+    "bulk": writers.bulk,
+    "matching": matching.matching,
+}
 
 
-def contest(measures: dict[str, Measure], rounds: int) -> dict[str, Measured]:
+def contest(measures: Measures, rounds: int) -> dict[str, Measured]:
     """Call each measure once a round, in turns."""
     found: dict[str, Measured] = {name: defaultdict(list) for name in measures}
     for _ in range(rounds):
@@ -37,63 +54,46 @@ def contest(measures: dict[str, Measure], rounds: int) -> dict[str, Measured]:
     return found
 
 
-def table(title: str, found: dict[str, Measured], baseline: str) -> None:
+def table(plan: Plan, found: dict[str, Measured]) -> None:
     """Print medians, spread and ratios."""
-    columns = list(next(iter(found.values())))
-    print(f"\n### {title}\n\n| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+    columns = list(dict.fromkeys(column for measured in found.values() for column in measured))
+    ratios = f"ratios to: {plan.baseline}" if plan.baseline in found else "no ratios"
+    print(f"\n### {plan.title}; {ratios}\n\n| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for name, measured in found.items():
-        cells = []
-        for column in columns:
-            values, base = measured[column], median(found[baseline][column]) if baseline in found else 0
-            ratio = f", x{median(values) / base:.2f}" if base and name != baseline else ""
-            cells.append(f"{median(values):,.4g} ({min(values):,.4g} to {max(values):,.4g}{ratio})")
-        print(f"| {name} | {' | '.join(cells)} |")
+        base = found.get(plan.baseline, {}) if name != plan.baseline else {}
+        print(f"| {name} | {' | '.join(cell(measured.get(each), base.get(each)) for each in columns)} |")
     sys.stdout.flush()
+
+
+def cell(values: list[float] | None, base: list[float] | None) -> str:
+    """The median of ``values``, their least and greatest, and the ratio to the median of ``base``."""
+    if not values:
+        return ""
+    ratio = f", x{median(values) / median(base):.2f}" if base and median(base) else ""
+    return f"{median(values):,.4g} ({min(values):,.4g} to {max(values):,.4g}{ratio})"
 
 
 def main() -> None:
     """Run what was asked for."""
-    names = ("latency", "burst", "idle", "writers", "bulk", "matching")
+    # so that what was started is ended, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(names)}; all if left out")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(PLANS)}; all if left out")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="one short round, to see that it works")
     arguments = parser.parse_args()
+    if unknown := set(arguments.names) - PLANS.keys():
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(PLANS)}")
     rounds = 1 if arguments.quick else arguments.rounds
-    scale = 0.2 if arguments.quick else 1.0
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {rounds} rounds")
-    with database.scratch() as (dsn, bindir):
-        for name in arguments.names or names:
-            measures, title, baseline = plan(name, dsn, str(bindir), scale)
-            table(title, contest(measures, rounds), baseline)
-
-
-def plan(name: str, dsn: str, bindir: str, scale: float) -> tuple[dict[str, Measure], str, str]:
-    """What to measure under ``name``, its title, and the baseline's name."""
-    servers: list[Contender] = all_of_them() if name in {"latency", "burst", "idle"} else []
-    first = servers[1].name if len(servers) > 1 else ""
-    clients = round(1000 * scale)
-    if name == "latency":
-        title = f"Latency, {clients} clients, 20 single-row transactions a second"
-        return {s.name: partial(delivery.latency, s, dsn, clients=clients) for s in servers}, title, first
-    if name == "burst":
-        title = f"Burst, {clients} clients, {round(2000 * scale)} transactions at once"
-        count = round(2000 * scale)
-        return (
-            {s.name: partial(delivery.burst, s, dsn, clients=clients, transactions=count) for s in servers},
-            title,
-            first,
-        )
-    if name == "idle":
-        many = round(9000 * scale)
-        return {s.name: partial(delivery.idle, s, dsn, clients=many) for s in servers}, f"Idle, {many} clients", first
-    if name == "writers":
-        return writers.single(dsn, bindir, seconds=5 * scale), "Single-row inserts a second", "no trigger"
-    if name == "bulk":
-        return writers.bulk(dsn, rows=round(100_000 * scale)), "100,000 rows in one statement, seconds", "no trigger"
-    if name == "matching":
-        return matching.measures(scale), "Matching one change against distinct ranges", "100 ranges"
-    sys.exit(f"There is no benchmark {name}.")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    with database.scratch() as scratch:
+        bench = Bench(scratch, 0.2 if arguments.quick else 1.0)
+        for name in arguments.names or PLANS:
+            began, load = time.monotonic(), os.getloadavg()[0]
+            plan = PLANS[name](bench)
+            table(plan, contest(plan.measures, rounds))
+            seconds = time.monotonic() - began
+            print(f"\n{machine}; {rounds} rounds, {seconds:.0f} s; the machine's load before: {load:.1f}")
 
 
 if __name__ == "__main__":

@@ -7,72 +7,110 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 import database
-from contenders import all_of_them, running
+from contenders import SSEAPP, Contender, all_of_them, running
+from load import Load
+from plan import Bench, Measures, Plan
 
-TABLES = {"no trigger": "plain", "sseapp": "logged", "NOTIFY with payload": "notified"}
-Measures = dict[str, Callable[[], dict[str, float]]]
+from sseapp.config import SETTINGS
+
+WRITERS = (1, 4, 16)
+SUBSCRIBERS = 5
 
 
-def single(dsn: str, bindir: str, *, seconds: float) -> Measures:
-    """Single-row inserts a second by 1, 4 and 16 writers; sseapp's while a server listens to them."""
-    return {name: partial(_inserts, dsn, bindir, table, seconds) for name, table in TABLES.items()}
+@dataclass(frozen=True)
+class Variant:
+    """A table to write to, and who serves its changes to a few subscribers meanwhile."""
+
+    table: str
+    server: Contender | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
-def bulk(dsn: str, *, rows: int) -> Measures:
+def _variants() -> dict[str, Variant]:
+    found = {"no trigger": Variant("plain"), "sseapp": Variant("logged", SSEAPP)}
+    if "notify" in SETTINGS:
+        found["sseapp, notify off"] = Variant("logged", SSEAPP, {"SSEAPP_NOTIFY": "off"})
+    other = all_of_them()[1]
+    return found | {f"NOTIFY with payload, {other.name}": Variant("notified", other)}
+
+
+def single(bench: Bench) -> Plan:
+    """Transactions of one row a second by 1, 4 and 16 writers, all the machine's cores shared by everyone."""
+    seconds = bench.scaled(5)
+    title = (
+        f"Single-row inserts a second by so many writers, {seconds} s each; {SUBSCRIBERS} subscribers connected "
+        "(nothing pinned but their side)"
+    )
+    measures: Measures = {name: partial(_single, bench, variant, seconds) for name, variant in _variants().items()}
+    return Plan(title, measures, "no trigger")
+
+
+def bulk(bench: Bench) -> Plan:
     """Seconds that one statement of many rows takes: inserted, updated, deleted."""
-    return {name: partial(_bulk, dsn, table, rows) for name, table in TABLES.items() if table != "notified"}
+    rows = bench.scaled(100_000)
+    tables = {"no trigger": "plain", "sseapp": "logged"}
+    measures: Measures = {name: partial(_bulk, bench.dsn, table, rows) for name, table in tables.items()}
+    return Plan(f"{rows} rows in one statement, seconds", measures, "no trigger")
 
 
-def _inserts(dsn: str, bindir: str, table: str, seconds: float) -> dict[str, float]:
-    script = f"INSERT INTO {table} (sent, note) VALUES (0, repeat('x', 60));\n"
-    if table != "logged":
-        return {f"{writers} writers": _pgbench(dsn, bindir, script, writers, seconds) for writers in (1, 4, 16)}
-    with running(all_of_them()[0], dsn, core=None) as server:
-        watch = subprocess.Popen(
-            [
-                "curl",
-                "-sN",
-                "-H",
-                "Accept: text/event-stream",
-                f"http://127.0.0.1:{server.port}{server.contender.path}",
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        time.sleep(1)
-        found = {f"{writers} writers": _pgbench(dsn, bindir, script, writers, seconds) for writers in (1, 4, 16)}
-        watch.kill()
-        watch.wait()
-    return found
+def _single(bench: Bench, variant: Variant, seconds: int) -> dict[str, float]:
+    """Also how long after the last commit all was served, and what of it never was."""
+    rates: dict[str, float] = {}
+    cores = later = missing = 0.0
+    for writers in WRITERS:
+        with ExitStack() as stack:
+            load = None
+            if variant.server:
+                server = stack.enter_context(running(variant.server, bench.dsn, core=None, settings=variant.settings))
+                load = stack.enter_context(Load(server, SUBSCRIBERS, events=None, seconds=seconds + 30))
+                load.go()
+                time.sleep(1)
+            began, used = time.perf_counter(), _children_cpu()
+            count, rate = _pgbench(bench, variant.table, writers, seconds)
+            took = time.perf_counter() - began
+            cores = (_children_cpu() - used) / took
+            rates[f"{writers} writer{'s' * (writers > 1)}"] = rate
+            if load:
+                load.expect(count * SUBSCRIBERS)
+                result = load.result()
+                later = max(later, result["all"] - 1 - took)
+                missing += result["missing"]
+    served = {"served s later, at most": later, "missing": missing} if variant.server else {}
+    return rates | {"cores pgbench used, at last": cores} | served
 
 
-def _pgbench(dsn: str, bindir: str, script: str, writers: int, seconds: float) -> float:
+def _children_cpu() -> float:
+    """Seconds of CPU that the processes used which we started and which have ended."""
+    used = getrusage(RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _pgbench(bench: Bench, table: str, writers: int, seconds: int) -> tuple[int, float]:
+    """Transactions done, and done a second."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "insert.sql")
-        path.write_text(script)
-        command = [
-            f"{bindir}/pgbench",
-            "-n",
-            "-c",
-            str(writers),
-            "-j",
-            "2",
-            "-T",
-            str(max(1, round(seconds))),
-            "-f",
-            str(path),
-            dsn,
-        ]
+        path.write_text(f"INSERT INTO {table} (sent, note) VALUES (0, repeat('x', 60));\n")
+        options = ["-n", "-c", str(writers), "-j", "2", "-T", str(seconds), "-f", str(path)]
         said = subprocess.run(
-            command, capture_output=True, text=True, check=True, env=os.environ | {"LC_ALL": "C"}
+            [str(bench.database.bindir / "pgbench"), *options, bench.dsn],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"LC_ALL": "C"},
         ).stdout
-    match = re.search(r"tps = ([\d.]+)", said)
-    assert match, said
-    return float(match[1])
+    count = re.search(r"actually processed: (\d+)", said)
+    rate = re.search(r"tps = ([\d.]+)", said)
+    assert count, said
+    assert rate, said
+    return int(count[1]), float(rate[1])
 
 
 def _bulk(dsn: str, table: str, rows: int) -> dict[str, float]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # it holds the results
     from sseapp.runtime import Runtime
 
 _log = logging.getLogger(__name__)
+_LONG = 60.0  # seconds: it is woken for all it waits for, a thousand that look each second would cost a fifth of a core
 
 
 class Result(Channel):
@@ -36,9 +37,18 @@ class Result(Channel):
         self.question = question
         self.queries = 0
         self._runtime = runtime
+        self._stream: Stream | None = None
 
     def _frames(self, position: int) -> list[Frame]:
         return self.ring.read(max(position, self.ring.start))
+
+    def leave(self) -> None:
+        """One subscriber less; what runs for the last one ends."""
+        self.subscribers -= 1
+        if not self.subscribers:
+            self.wake()
+            if self._stream is not None:
+                self._stream.wake()
 
     def run(self) -> None:
         """Keep the answer current while there are subscribers."""
@@ -65,6 +75,7 @@ class Result(Channel):
                 self.end("the result could not be read")
 
     def _follow(self, stream: Stream, backoff: Backoff) -> None:
+        self._stream = stream
         while not self._is_idle():
             position, filter_, _ = stream.note()
             rows = snapshot.read(self._runtime.database, self.table, self.question, filter_)
@@ -88,7 +99,7 @@ class Result(Channel):
                 filter_ = stream.filter
                 if not set(filter_.columns) <= oldest.keys() or not filter_.matches(oldest):
                     return
-            stream.wait(position, 1.0, self._is_idle)
+            stream.wait(position, _LONG, self._is_idle)
 
     def _oldest(self, rows: Rows) -> Mapping[str, str]:
         """The row that leaves a moving window first, of rows that show the range column; else any row."""
@@ -128,10 +139,9 @@ class Results:
     def leave(self, result: Result) -> None:
         """Say that one subscriber is gone; with the last one the result goes."""
         with self._lock:
-            result.subscribers -= 1
+            result.leave()
             if not result.subscribers:
                 self._results = {key: value for key, value in self._results.items() if value is not result}
-        result.wake()
 
     def wake(self) -> None:
         """Wake all who wait on a result."""

@@ -16,7 +16,7 @@ from sseapp.errors import ShapeChangedError, SseappError
 from sseapp.hub import SHAPE_CHANGED, Stream, window
 from sseapp.live import Result
 from sseapp.question import Question
-from sseapp.replay import Missed, missed, opened
+from sseapp.replay import missed, opened
 from sseapp.ring import FRAME_SIZE, OverrunError
 from sseapp.rowtext import name_text
 from sseapp.runtime import Runtime
@@ -185,19 +185,20 @@ class Changes(Subscription[Stream]):
         self._informed = True
 
     def _replay(self, stream: Stream, cursor: Cursor, text: str) -> bytes:
-        def read() -> tuple[int, str | None, Missed]:
+        def read() -> tuple[int, Snapshot, bool, bytes]:
             # the ring's end is noted BEFORE the read: what commits in between is in one or in both, never in neither
             position, filter_, bound = stream.note()
-            limit = self._runtime.settings.limit
-            return position, bound, missed(self._runtime.database, stream, filter_, cursor, limit=limit)
+            found = missed(self._runtime.database, stream, filter_, cursor, limit=self._runtime.settings.limit)
+            if found.more:
+                raise ResetError("more changes were missed than a snapshot is worth")
+            first = b"" if bound is None else window(bound)
+            return position, found.upto, bool(found.new), first + found.frames(stream.scope)
 
-        position, bound, replay = stream.shared(("replay", text), read)
-        if replay.more:
-            raise ResetError("more changes were missed than a snapshot is worth")
-        self._stand(position, replay.upto)
-        if not replay.new:
+        position, upto, has_id, data = stream.shared(("replay", text), read)
+        self._stand(position, upto)
+        if not has_id:
             self._stood = None  # nothing brought the id of where the client stands now: a heartbeat will
-        return (b"" if bound is None else window(bound)) + replay.frames(stream.scope)
+        return data
 
     def _snapshot(self, stream: Stream, reason: str | None) -> bytes:
         question = self._question  # the stream is shared with other orders and limits

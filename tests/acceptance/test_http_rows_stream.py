@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from support.clusters import wait_until
 
 
 class Queries:
@@ -163,3 +164,13 @@ def test_an_unwatched_table_ends_the_stream(site):
         stream.event("rows")
         site.sql(f"SELECT sseapp.unwatch('{table}')")
         assert not any(block.fires for block in stream.rest())
+
+
+def test_with_the_last_subscriber_it_ends(newest):
+    newest.settled()
+    wait_until(lambda: newest.metric("channels") == 0, what="no stream")
+    table = newest.table(rows="(1, 'x')")
+    with newest.follow(table, "rows") as stream:
+        stream.event("rows")
+        assert newest.metric("channels") == 1
+    wait_until(lambda: newest.metric("channels") == 0, what="the end of its stream")

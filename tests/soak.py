@@ -64,7 +64,7 @@ class Soak:
 
     def _strike(self, world: World, name: str, fault: Fault) -> None:
         time.sleep(world.random.uniform(0.5, 2.0))
-        seconds = world.ordeal.strike(lambda: fault(world), 60.0)
+        seconds = world.ordeal.strike(lambda: world.suffer(fault), 60.0)
         self.tallies[name].seconds.append(seconds)
         say(f"  {seconds:6.2f} s  {self.named(name)}")
 

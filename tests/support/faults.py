@@ -35,6 +35,7 @@ class World:
         self.outage = outage
         self.random = Random(seed)
         self.stack = ExitStack()
+        self.stopped = self.stack.enter_context(ExitStack())
         self._settings = settings
         self._failover = failover
         self._seed = seed
@@ -60,6 +61,11 @@ class World:
         host = self.stack.enter_context(Host(self.served, **self._settings))
         ready(host)
         return host
+
+    def suffer(self, fault: Fault) -> float | None:
+        """Strike; what the fault before has stopped goes on first, as it may hold a lock that this one waits for."""
+        self.stopped.close()
+        return fault(self)
 
     def host(self) -> Host:
         return self.random.choice(self.ordeal.hosts)
@@ -102,7 +108,7 @@ def backends_stopped(world: World) -> float:
             process = psutil.Process(pid)
             if process.name() == "postgres":  # the session may have ended, and its number be anyone's by now
                 process.suspend()
-                world.stack.callback(_resume, process)
+                world.stopped.callback(_resume, process)
     return time.monotonic()
 
 

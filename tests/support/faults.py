@@ -35,7 +35,7 @@ class World:
         self.outage = outage
         self.random = Random(seed)
         self.stack = ExitStack()
-        self.stopped = self.stack.enter_context(ExitStack())
+        self.stopped = ExitStack()
         self._settings = settings
         self._failover = failover
         self._seed = seed
@@ -55,6 +55,7 @@ class World:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stopped.close()
         self.stack.close()
 
     def start(self) -> Host:

@@ -31,7 +31,7 @@ def workers(bench: Bench) -> Plan:
     }
     title = (
         f"Workers, {clients} clients, {RATE} single-row transactions a second "
-        "(2 cores in all, none pinned but the generator's: workers, PostgreSQL and the generator share them)"
+        "(on 2 cores in all; PostgreSQL and the generator have one, the workers whatever is left of both)"
     )
     return Plan(title, measures, "1 worker")
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
+import psycopg2
+
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
@@ -46,10 +48,18 @@ class Soak:
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self.sums: Counter[str] = Counter()
         self.wrong: list[str] = []
+        self.broken: list[str] = []
 
     def round(self, clusters: Clusters, names: list[str]) -> None:
-        """Strike with the faults ``names`` on a new cluster, then judge."""
-        seed = f"{self.seed}.{self.sums['rounds']}"
+        """Strike with the faults ``names`` on a new cluster, then judge; one that breaks off is told at the end."""
+        seed = f"{self.seed}.{self.sums['rounds'] + len(self.broken)}"
+        try:
+            self._round(clusters, names, seed)
+        except (AssertionError, psycopg2.Error) as error:
+            say(f"seed {seed} broke off: {error}")
+            self.broken.append(f"{seed}: {error}")
+
+    def _round(self, clusters: Clusters, names: list[str], seed: str) -> None:
         # a client whose line breaks between the reset and the snapshot hears the reset again
         resets = 1000 if any(name in RESETTING or name in PROMOTION for name in names) else 0
         lazy = {"wal_writer_delay": "10s"}
@@ -149,8 +159,8 @@ def main() -> None:
     finally:
         clusters.close()
         sys.stdout.write(soak.table() + "\n")
-    if soak.wrong:
-        sys.exit("\n".join(soak.wrong[:5]))
+    if soak.wrong or soak.broken:
+        sys.exit("\n".join([*soak.broken, *soak.wrong[:5]]))
 
 
 if __name__ == "__main__":

@@ -153,6 +153,7 @@ def reinstalled(world: World) -> float:
     watches = "SELECT sseapp.watch('item', 'at'), sseapp.watch('entry');\nCOMMIT;"
     with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
+        cursor.execute("SET sseapp.patience = '60 s'")  # the writers leave few gaps
         cursor.execute(schema.printable().replace("COMMIT;", watches))
     return time.monotonic()
 

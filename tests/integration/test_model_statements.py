@@ -98,7 +98,7 @@ def _questions(choose, cuts, greatest_id):
     """Statements with parameters, as cursors of any form ask them."""
     after, upto = sorted(choose.choices(cuts, k=2), key=lambda cut: (cut.xmax, -len(cut.xip)))
     position, watch = choose.randint(0, greatest_id + 1), choose.choice([1, 2])
-    known = {"xmax": str(after.xmax), "xip": [str(xid) for xid in after.xip]}
+    known = {"xmax": str(after.xmax), "xip": f"{{{','.join(map(str, after.xip))}}}"}
     size = {"piece": choose.choice([1, 2, 1000]), "bytes": choose.choice([1, 1 << 22])}
     rest = {"after": str(after), "upto": str(upto), "above": position}
     more = {"watch": watch, "last": str(upto.greatest), "upto": str(upto), "piece": size["piece"]}

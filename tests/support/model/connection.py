@@ -60,7 +60,7 @@ class Queries:
 
     def read_first(self, p):
         db = self._postgres
-        xip = [int(xid) for xid in p["xip"]] if self.has_xip else []
+        xip = _xids(p["xip"]) if self.has_xip else []
         rows = [row for row in self._rows() if row.xid >= int(p["xmax"]) or row.xid in xip]
         # the bell rings at random, see wait_for_notify(): the lease stays as it was at first; support.bell is about it
         lease, clock = 1, 2 * 10**12
@@ -96,7 +96,7 @@ class Queries:
 
     def resume(self, p):
         db = self._postgres
-        upto, xip = _parsed(p["upto"]), [int(xid) for xid in p["xip"]] if self.has_xip else []
+        upto, xip = _parsed(p["upto"]), _xids(p["xip"]) if self.has_xip else []
         rows = [
             row
             for row in self._rows()
@@ -130,6 +130,10 @@ class Queries:
     def register(self, question, accepts):
         """Know the SQL of a question's filter again: ``accepts`` is what it means."""
         self.filters[repr(where.clause(question.filter, question.table, "t"))] = accepts
+
+
+def _xids(array):
+    return [int(xid) for xid in array.strip("{}").split(",") if xid]
 
 
 def _names(composed):

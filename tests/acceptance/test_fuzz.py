@@ -181,7 +181,9 @@ def _status(address, data: bytes) -> int | None:
             received = b""
             while b"\r\n" not in received and (more := connection.recv(4096)):
                 received += more
-        except (ConnectionError, BrokenPipeError):
+        except TimeoutError:
+            raise
+        except OSError:  # reset, or not connected any more
             return None
     match = re.match(rb"HTTP/1\.[01] (\d{3})", received)
     return int(match[1]) if match else None

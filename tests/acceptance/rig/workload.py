@@ -62,7 +62,7 @@ class Writer(threading.Thread):
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             self.counts[type(error).__name__] += 1
             if isinstance(error, _EXPECTED):
-                self._connection.rollback()
+                self._roll_back()
             elif self._outages:
                 self._connection = None
                 self._stop_now.wait(0.2)
@@ -70,9 +70,17 @@ class Writer(threading.Thread):
                 raise
         except psycopg2.Error as error:
             self.counts[type(error).__name__] += 1
-            self._connection.rollback()
+            self._roll_back()
             if not isinstance(error, _EXPECTED):
                 raise
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.rollback()
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            if not self._outages:
+                raise
+            self._connection = None
 
     def _connect(self) -> None:
         self._connection = psycopg2.connect(self._dsn, connect_timeout=5)

@@ -74,29 +74,38 @@ def read(
     """
     reading = None
     if cursor.position is None:
-        after = cursor.upto
-        rows = connection.query(
+        known = cursor.upto
+        head, *rows = connection.query(
             _named("read_first"),
-            {"xmax": str(after.xmax), "xip": _array(after.xip), "piece": piece, "bytes": size},
+            {"xmax": str(known.xmax), "xip": _array(known.xip), "piece": piece, "bytes": size},
         )
-        snapshot, greatest, lease, clock = rows[0][2:6]
+        horizon, horizon_id, snapshot, greatest, lease, clock, above = head[:7]
+        # before it goes on by id, which would not tell what was pruned before its first
+        _check(cursor, horizon, horizon_id)
         reading = Reading(lease, clock, snapshot)
         upto = Snapshot.parse(snapshot).cut(int(greatest))
-    else:
-        further = _rest(cursor)
-        after, upto = Snapshot.parse(further["after"]), cursor.upto
-        rows = connection.query(
-            _named("read_next"), further | {"piece": piece, "bytes": size, "without": list(without)}
-        )
-    horizon, horizon_id = rows[0][:2]
+        if above is None:
+            return _batch(known, upto, rows, sent, complete=True, reading=reading)
+        cursor = Cursor(upto, 2 * above + 1, known)
+    further = _rest(cursor)
+    rows = connection.query(_named("read_next"), further | {"piece": piece, "bytes": size, "without": list(without)})
+    _check(cursor, *rows[0][:2])
+    complete = rows[0][2] in (None, len(rows))
+    rows = [row for row in rows if row[-1 - _CHANGE] is not None]
+    return _batch(Snapshot.parse(further["after"]), cursor.upto, rows, sent, complete=complete, reading=reading)
+
+
+def _check(cursor: Cursor, horizon: str, horizon_id: int) -> None:
     if _is_pruned(cursor, Snapshot.parse(horizon), horizon_id):
         raise CursorGoneError(_PRUNED)
-    rows = [row[-1 - _CHANGE :] for row in rows if row[-1 - _CHANGE] is not None]
-    changes = tuple(_change(row[1:]) for row in rows)
+
+
+def _batch(
+    after: Snapshot, upto: Snapshot, rows: list[tuple[Any, ...]], sent: int, *, complete: bool, reading: Reading | None
+) -> Batch:
+    changes = tuple(_change(row[-_CHANGE:]) for row in rows)
     ascending = not changes or changes[0].id > sent
-    return Batch(
-        after, upto, changes, complete=not rows or rows[0][0] == len(rows), ascending=ascending, reading=reading
-    )
+    return Batch(after, upto, changes, complete=complete, ascending=ascending, reading=reading)
 
 
 def _array(xids: Iterable[int]) -> str:

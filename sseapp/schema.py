@@ -8,7 +8,7 @@ from hashlib import blake2b
 from sseapp import statements
 from sseapp.database import Connection
 
-PARTS = ("tables", "pace", "triggers", "plain", "attach", "shape", "check", "watch", "prune", "finish")
+PARTS = ("tables", "pace", "read", "triggers", "plain", "attach", "shape", "check", "watch", "prune", "finish")
 """The files of an install, in order."""
 
 PATIENCE = 30.0

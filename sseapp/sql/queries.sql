@@ -9,32 +9,13 @@ SELECT sseapp.epoch(), pg_current_snapshot()::text, sseapp.greatest_xid()::text,
 FROM sseapp.state s;
 
 -- name: read_first
--- What the statement sees and the snapshot %(xmax)s, %(xip)s does not, in order of id: %(piece)s changes or %(bytes)s bytes of it at the
--- most, one change at least. "found" counts them, to one more than %(piece)s: there is more where it counts more than come.
--- With it come the lease and the clock that the pace goes by; rounded down, the clock tells an end as writers do.
--- The sort key is an expression on purpose: by plain id the planner may walk the whole log to find the first few.
-WITH seen AS MATERIALIZED (
-    SELECT pg_current_snapshot()::text AS snapshot,
-           sseapp.greatest_xid()::text AS greatest,
-           s.horizon::text AS horizon, s.horizon_id, p.last_value AS lease,
-           floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock
-    FROM sseapp.state s, sseapp.pace p)
-SELECT seen.horizon, seen.horizon_id, seen.snapshot, seen.greatest, seen.lease, seen.clock, r.*
-FROM seen LEFT JOIN LATERAL (
-    SELECT w.found, w.id, w.xid::text, w.watch, w.kind::text, w.old::text, w.new::text, to_json(w.at) #>> '{}', w.reason
-    FROM (SELECT p.*, count(*) OVER () AS found, sum(p.bytes) OVER (ORDER BY p.id) - p.bytes AS before
-          FROM (SELECT c.*, coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS bytes
-                FROM sseapp.change c
-                WHERE c.xid >= %(xmax)s::xid8 OR c.xid = ANY (ARRAY(
-                    -- without those that go on: a large one's rows are not walked over by each read
-                    SELECT unnest(%(xip)s::xid8[]) EXCEPT SELECT pg_snapshot_xip(pg_current_snapshot())))
-                ORDER BY c.id + 0 LIMIT %(piece)s + 1) p) w
-    WHERE w.before < %(bytes)s
-    ORDER BY w.id LIMIT %(piece)s) r ON true;
+-- What the statement sees and the snapshot %(xmax)s, %(xip)s does not: see sseapp/sql/read.sql.
+SELECT * FROM sseapp.read(%(xmax)s, %(xip)s, %(piece)s, %(bytes)s);
 
 -- name: read_next
--- A further piece of what %(upto)s sees and %(after)s does not, above id %(above)s, without the watches %(without)s but for their resets, which
--- tell that a table is another now. By functions and not by comparing xids, so that the primary key is the one index there is to
+-- A piece of what %(upto)s sees and %(after)s does not, above id %(above)s: %(piece)s changes or %(bytes)s bytes of it at the most, one change
+-- at least. "found" counts them, to one more than %(piece)s: there is more where it counts more than come. Without the watches %(without)s
+-- but for their resets, which tell that a table is another now. By functions and not by comparing xids, so that the primary key is the one index there is to
 -- walk: it finds the next where the last ones ended.
 SELECT s.horizon::text, s.horizon_id, r.*
 FROM sseapp.state s LEFT JOIN LATERAL (

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS sseapp.change (
     reason text,
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-CREATE INDEX IF NOT EXISTS change_xid ON sseapp.change (xid);
+CREATE INDEX IF NOT EXISTS change_xid ON sseapp.change (xid, id);
 
 -- What is watched. Columns are kept by number, so that a renamed one stays what it was; the names are those at the time of the watch.
 CREATE TABLE IF NOT EXISTS sseapp.watched_table (

@@ -32,7 +32,7 @@ WITH_RESETS = {
     "tables change their shape": Faults(cut=40, reset=10),
     "much is missed at once": Faults(cut=40, limit=(3,), storm=(2,)),
     "commits are lost in a crash": Faults(cut=20, forgetful_crash=20),
-    "a standby takes over": Faults(cut=20, fail_over=3),
+    "a standby takes over": Faults(cut=20, fail_over=2),
     "all of it": Faults(
         cut=40, drop=5, die=3, crash=5, fail_over=1, prune=10, reset=3, limit=(3, 10_000), ring=(600, 1 << 20)
     ),

@@ -64,7 +64,10 @@ class Queries:
         rows = [row for row in self._rows() if row.xid >= int(p["xmax"]) or row.xid in xip]
         # the bell rings at random, see wait_for_notify(): the lease stays as it was at first; support.bell is about it
         lease, clock = 1, 2 * 10**12
-        return _joined((*self._horizon, str(db.snapshot), str(db.greatest), lease, clock), _piece(rows, p), 9)
+        is_all = len(rows) <= p["piece"] and sum(map(_size, rows)) <= p["bytes"]
+        above = None if is_all else rows[0].id - 1
+        head = (*self._horizon, str(db.snapshot), str(db.greatest), lease, clock, above)
+        return [(*head, *[None] * 8), *((*[None] * 7, *row.selected) for row in rows if is_all)]
 
     def glance(self, _):
         return [(str(self._postgres.snapshot), 1, 2 * 10**12)]
@@ -152,10 +155,14 @@ def _joined(head, rows, width):
 def _piece(rows, p):
     """So many rows at the most, or so many bytes and one row at least; before each, how many were found."""
     found = rows[: p["piece"] + 1]
-    sizes = [len(row.old or "") + len(row.new or "") for row in found]
+    sizes = [_size(row) for row in found]
     before = [sum(sizes[:at]) for at in range(len(found))]
     fit = [row for row, size in zip(found, before, strict=True) if size < p["bytes"]]
     return [(len(found), *row.selected) for row in fit[: p["piece"]]]
+
+
+def _size(row):
+    return len(row.old or "") + len(row.new or "")
 
 
 def _parsed(snapshot):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +78,8 @@ def scratch() -> Iterator[Scratch]:
         with clusters.own(NEWEST, shared_buffers="256MB") as server, server.database() as dsn:
             postmaster = psutil.Process(server.pid)
             for process in (postmaster, *postmaster.children()):
-                process.cpu_affinity([1])
+                with suppress(psutil.NoSuchProcess):
+                    process.cpu_affinity([1])
             with closing(Connection(dsn)) as connection:
                 connection.query(TABLES)
                 schema.install(connection)

@@ -60,7 +60,7 @@ class Client:
         self.descriptor = descriptor
         self.subscription = subscription
         self.chunked = chunked
-        self.backlog = memoryview(b"")
+        self.backlog: memoryview | bytes = b""
         self.moved_at = monotonic()
 
 
@@ -151,7 +151,8 @@ class Broadcaster:
         arrived, self._arrived = self._arrived, []
         for channel in changed:
             self._serve(list(self._by_channel.get(channel, ())))
-        self._serve(arrived)
+        # one that has gone since may have left its descriptor to another
+        self._serve(client for client in arrived if self._clients.get(client.descriptor) is client)
 
     def _on_events(self, descriptor: int, events: int) -> None:
         if descriptor == self._wake:
@@ -166,54 +167,61 @@ class Broadcaster:
     def _serve(self, clients: Iterable[Client]) -> None:
         for client in clients:
             # what is behind goes out first; it takes the rest from the ring when it has caught up
-            if not client.backlog and client.descriptor in self._clients:
+            if not client.backlog:
                 self._serve_one(client)
 
     def _serve_one(self, client: Client) -> None:
         try:
-            while data := client.subscription.take():
-                self._send(client, data)
-                if client.backlog or len(data) < FRAME_SIZE or client.descriptor not in self._clients:
-                    break  # it has all there is, or takes no more
+            data = client.subscription.take()
+            # less than a frame is all there is
+            while data and self._send(client, data) and len(data) >= FRAME_SIZE:
+                data = client.subscription.take()
         except (ResetError, ShapeChangedError) as reset:
             self._start_again(client, reset)
         except OverrunError:
             client.subscription.cut()
             self._drop(client)
 
-    def _send(self, client: Client, data: bytes) -> None:
+    def _send(self, client: Client, data: bytes) -> bool:
+        """Send ``data``; whether it took all of it. This runs once for each event and client."""
         if client.chunked:
             if data is not self._framed[0]:
                 self._framed = (data, chunk(data))  # most clients are sent the very same bytes as the one before
             data = self._framed[1]
-        client.backlog = memoryview(data)
-        self._write(client)
-
-    def _send_backlog(self, client: Client) -> None:
-        self._write(client)
-        if not client.backlog and client.descriptor in self._clients:
-            self._poll.modify(client.descriptor, _IN | _GONE)
-            self._serve_one(client)
-
-    def _write(self, client: Client) -> None:
         try:
-            written = os.write(client.descriptor, client.backlog)
+            written = os.write(client.descriptor, data)
         except BlockingIOError:
             written = 0
         except OSError:
             self._drop(client)
-            return
+            return False
         if written:
             client.moved_at = monotonic()
+        if written == len(data):
+            return True
+        client.backlog = memoryview(data)[written:]
+        self._poll.modify(client.descriptor, _IN | _OUT | _GONE)
+        return False
+
+    def _send_backlog(self, client: Client) -> None:
+        try:
+            written = os.write(client.descriptor, client.backlog)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(client)
+            return
+        client.moved_at = monotonic()
         client.backlog = client.backlog[written:]
-        if client.backlog:
-            self._poll.modify(client.descriptor, _IN | _OUT | _GONE)
+        if not client.backlog:
+            self._poll.modify(client.descriptor, _IN | _GONE)
+            self._serve_one(client)
 
     def _send_end(self, client: Client) -> None:
         """Say bye, end the answer and the connection."""
         if not client.backlog and client.descriptor in self._clients:
-            self._send(client, client.subscription.ending())
-            if client.chunked and not client.backlog:
+            is_sent = self._send(client, client.subscription.ending())
+            if client.chunked and is_sent:
                 self._send(client, b"")
         self._drop(client)
 

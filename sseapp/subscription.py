@@ -33,6 +33,9 @@ class Subscription(ABC, Generic[AnyChannel]):
     :meth:`close` gives both back, whether or not a frame was ever asked for.
     """
 
+    # there are thousands, and each is touched by each event: one piece of memory, not two
+    __slots__ = ("_args", "_channel", "_closed", "_path", "_position", "_question", "_runtime", "handed_over")
+
     def __init__(self, runtime: Runtime, path: str, args: Iterable[tuple[str, str]]) -> None:
         self._runtime = runtime
         self._path = path
@@ -40,7 +43,6 @@ class Subscription(ABC, Generic[AnyChannel]):
         self._position = 0
         self._closed = False
         self.handed_over = False  # to whom it is handed over closes it
-        self._question: Question
         runtime.places.take()
         try:
             self._channel = self._joined()
@@ -156,10 +158,13 @@ class Subscription(ABC, Generic[AnyChannel]):
 class Changes(Subscription[Stream]):
     """The event stream of ``/tables/<table>/changes``. ``last_event_id`` is what the client says it saw last."""
 
+    __slots__ = ("_cursor", "_hub", "_informed", "_reached", "_seen", "_stood", "_told")
+
     def __init__(
         self, runtime: Runtime, path: str, args: Iterable[tuple[str, str]], last_event_id: str | None = None
     ) -> None:
         super().__init__(runtime, path, args)
+        self._hub = runtime.hub
         self._cursor = last_event_id or self._question.after
         self._informed = self._cursor is not None  # whether the client holds rows that a reset has to take back
         self._seen: Snapshot | None = None  # what this client has from a read of its own, until the ring is beyond it
@@ -231,7 +236,7 @@ class Changes(Subscription[Stream]):
 
     def take(self) -> bytes:  # noqa: D102  # as of the class
         # read before the ring: if the ring is empty then, all of it has been sent
-        reached = self._runtime.hub.position
+        reached = self._hub.position
         if self._seen is None:
             joined = self._channel.joined(self._position)
             self._position = joined.end
@@ -267,6 +272,8 @@ class Changes(Subscription[Stream]):
 
 class Rows(Subscription[Result]):
     """The event stream of ``/tables/<table>/rows``: the whole result, at once and when a row in it changed."""
+
+    __slots__ = ()
 
     def _join(self, table: Table, question: Question) -> Result:
         return self._runtime.results.join(table, question)

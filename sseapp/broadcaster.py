@@ -1,8 +1,8 @@
 """Sends the live part of all streams of a process from one greenlet, where the host hands over its connections.
 
-A greenlet and a queue for each client would cost 20 KiB and two switches an event. Here a client that is up to date is
-a descriptor and a position; a new frame is joined once and written to each, without waiting. One ``epoll`` watches
-all: a client that goes is noticed at once, and one that does not take what it is sent keeps nobody else waiting.
+A greenlet and a queue for each client would cost 20 KiB and two switches an event. Here clients of a channel that stand
+alike are a crowd: what comes next is joined once and written to each one's descriptor, without waiting. One ``epoll``
+watches all: a client that goes is noticed at once, and one that does not take what it is sent keeps nobody waiting.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sseapp import concurrency
 from sseapp.channel import Channel, ResetError
 from sseapp.errors import ShapeChangedError
 from sseapp.ring import FRAME_SIZE, OverrunError
+from sseapp.standing import Standing
 
 _log = logging.getLogger(__name__)
 _IN, _OUT, _GONE = 0x001, 0x004, 0x008 | 0x010 | 0x2000  # EPOLLERR, EPOLLHUP, EPOLLRDHUP
@@ -30,11 +31,10 @@ class Follower(Protocol):
     """What the broadcaster asks of a subscription, whose own words say more."""
 
     handed_over: bool
+    standing: Standing
 
     @property
     def channel(self) -> Channel: ...  # noqa: D102
-    def take(self) -> bytes: ...  # noqa: D102
-    def heartbeat(self) -> bytes: ...  # noqa: D102
     def frames(self, *, follow: Callable[[], Iterable[bytes]], reset: Exception) -> Iterable[bytes]: ...  # noqa: D102
     def ending(self) -> bytes: ...  # noqa: D102
     def cut(self) -> None: ...  # noqa: D102
@@ -54,7 +54,7 @@ class Client:
     ``chunked`` says that the answer's body is sent in chunks; to HTTP/1.0 it goes as it is.
     """
 
-    __slots__ = ("backlog", "chunked", "descriptor", "moved_at", "subscription")
+    __slots__ = ("backlog", "chunked", "crowd", "descriptor", "moved_at", "subscription")
 
     def __init__(self, descriptor: int, subscription: Follower, *, chunked: bool) -> None:
         self.descriptor = descriptor
@@ -62,6 +62,31 @@ class Client:
         self.chunked = chunked
         self.backlog: memoryview | bytes = b""
         self.moved_at = monotonic()
+        self.crowd: Crowd | None = None
+
+
+class Crowd:
+    """Clients that stand alike, and so share their ``standing``; all are sent to in chunks, and none has a backlog."""
+
+    __slots__ = ("clients", "moved_at", "standing")
+
+    def __init__(self, standing: Standing) -> None:
+        self.standing = standing
+        self.clients: dict[int, Client] = {}
+        self.moved_at = monotonic()
+
+    def let_in(self, client: Client) -> None:
+        """Let a client in that stands alike."""
+        client.crowd = self
+        client.subscription.standing = self.standing
+        self.clients[client.descriptor] = client
+
+    def let_go(self, client: Client) -> None:
+        """Let a client go on alone from where it stands."""
+        client.crowd = None
+        client.subscription.standing = self.standing.copied()
+        client.moved_at = self.moved_at
+        del self.clients[client.descriptor]
 
 
 class Broadcaster:
@@ -75,10 +100,10 @@ class Broadcaster:
         self._wake = -1
         self._rang = False
         self._clients: dict[int, Client] = {}
-        self._by_channel: defaultdict[Channel, set[Client]] = defaultdict(set)
+        self._by_channel: defaultdict[Channel, set[Client]] = defaultdict(set)  # those who are in no crowd
+        self._crowds: dict[Channel, Crowd] = {}
         self._changed: set[Channel] = set()
         self._arrived: list[Client] = []
-        self._framed: tuple[bytes, bytes] = (b"", b"")
 
     def hand_over(self, descriptor: int, subscription: Follower, *, chunked: bool) -> NoReturn:
         """Take ``descriptor`` (a duplicate of it) and ``subscription``, which has caught up, over from their host."""
@@ -150,6 +175,8 @@ class Broadcaster:
         changed, self._changed = self._changed, set()
         arrived, self._arrived = self._arrived, []
         for channel in changed:
+            if (crowd := self._crowds.get(channel)) is not None:
+                self._serve_crowd(crowd)
             self._serve(list(self._by_channel.get(channel, ())))
         # one that has gone since may have left its descriptor to another
         self._serve(client for client in arrived if self._clients.get(client.descriptor) is client)
@@ -169,25 +196,65 @@ class Broadcaster:
             # what is behind goes out first; it takes the rest from the ring when it has caught up
             if not client.backlog:
                 self._serve_one(client)
+                self._let_in(client)
 
     def _serve_one(self, client: Client) -> None:
+        standing = client.subscription.standing
         try:
-            data = client.subscription.take()
+            data = standing.take()
             # less than a frame is all there is
             while data and self._send(client, data) and len(data) >= FRAME_SIZE:
-                data = client.subscription.take()
+                data = standing.take()
         except (ResetError, ShapeChangedError) as reset:
             self._start_again(client, reset)
         except OverrunError:
-            client.subscription.cut()
-            self._drop(client)
+            self._cut(client)
+
+    def _serve_crowd(self, crowd: Crowd) -> None:
+        standing = crowd.standing
+        try:
+            data = standing.take()
+            while data:
+                self._send_to_crowd(crowd, data)
+                data = standing.take() if crowd.clients and len(data) >= FRAME_SIZE else b""
+        except (ResetError, ShapeChangedError) as reset:
+            for client in list(crowd.clients.values()):
+                self._start_again(client, reset)
+        except OverrunError:
+            for client in list(crowd.clients.values()):
+                self._cut(client)
+
+    def _let_in(self, client: Client) -> None:
+        """Let the client into the crowd of its channel where it stands as that does."""
+        if client.backlog or not client.chunked or self._clients.get(client.descriptor) is not client:
+            return
+        channel, standing = client.subscription.channel, client.subscription.standing
+        crowd = self._crowds.get(channel)
+        if crowd is None:
+            crowd = self._crowds[channel] = Crowd(standing)
+        if crowd.standing.is_like(standing):
+            crowd.let_in(client)
+            self._leave_singles(channel, client)
+
+    def _let_go(self, client: Client) -> None:
+        """Have the client go on alone, where it is in a crowd."""
+        crowd, channel = client.crowd, client.subscription.channel
+        if crowd is not None:
+            crowd.let_go(client)
+            self._by_channel[channel].add(client)
+            if not crowd.clients:
+                del self._crowds[channel]
+
+    def _leave_singles(self, channel: Channel, client: Client) -> None:
+        clients = self._by_channel[channel]
+        clients.discard(client)
+        if not clients:
+            del self._by_channel[channel]
 
     def _send(self, client: Client, data: bytes) -> bool:
-        """Send ``data``; whether it took all of it. This runs once for each event and client."""
+        """Send ``data``; whether the client took all of it."""
         if client.chunked:
-            if data is not self._framed[0]:
-                self._framed = (data, chunk(data))  # most clients are sent the very same bytes as the one before
-            data = self._framed[1]
+            data = chunk(data)
         try:
             written = os.write(client.descriptor, data)
         except BlockingIOError:
@@ -197,11 +264,31 @@ class Broadcaster:
             return False
         if written:
             client.moved_at = monotonic()
-        if written == len(data):
-            return True
+        if written < len(data):
+            self._fall_behind(client, data, written)
+            return False
+        return True
+
+    def _send_to_crowd(self, crowd: Crowd, data: bytes) -> None:
+        """Send ``data`` to all. The loop runs once for each event and client, so it touches nothing of the clients."""
+        data = chunk(data)
+        size, write = len(data), os.write
+        crowd.moved_at = monotonic()
+        for descriptor in list(crowd.clients):
+            try:
+                written = write(descriptor, data)
+            except BlockingIOError:
+                written = 0
+            except OSError:
+                self._drop(crowd.clients[descriptor])
+                continue
+            if written < size:
+                self._fall_behind(crowd.clients[descriptor], data, written)
+
+    def _fall_behind(self, client: Client, data: bytes, written: int) -> None:
+        self._let_go(client)
         client.backlog = memoryview(data)[written:]
         self._poll.modify(client.descriptor, _IN | _OUT | _GONE)
-        return False
 
     def _send_backlog(self, client: Client) -> None:
         try:
@@ -215,7 +302,7 @@ class Broadcaster:
         client.backlog = client.backlog[written:]
         if not client.backlog:
             self._poll.modify(client.descriptor, _IN | _GONE)
-            self._serve_one(client)
+            self._serve([client])
 
     def _send_end(self, client: Client) -> None:
         """Say bye, end the answer and the connection."""
@@ -227,15 +314,23 @@ class Broadcaster:
 
     def _beat(self) -> None:
         now = monotonic()
-        for client in list(self._clients.values()):
+        for crowd in list(self._crowds.values()):
+            if now - crowd.moved_at >= self._heartbeat * 7 / 8:
+                self._serve_crowd(crowd)  # finds nothing, most likely, and takes note of where the log is now
+                if crowd.moved_at < now and crowd.clients:
+                    self._send_to_crowd(crowd, crowd.standing.heartbeat())
+        for client in [client for clients in self._by_channel.values() for client in clients]:
             silent = now - client.moved_at
             if not client.backlog and silent >= self._heartbeat * 7 / 8:
-                self._serve_one(client)  # finds nothing, most likely, and takes note of where the log is now
+                self._serve_one(client)
                 if client.moved_at < now and client.descriptor in self._clients and not client.backlog:
-                    self._send(client, client.subscription.heartbeat())
+                    self._send(client, client.subscription.standing.heartbeat())
             elif client.backlog and silent >= STALL:
-                client.subscription.cut()
-                self._drop(client)
+                self._cut(client)
+
+    def _cut(self, client: Client) -> None:
+        client.subscription.cut()
+        self._drop(client)
 
     def _drop(self, client: Client) -> None:
         if self._release(client):
@@ -247,11 +342,10 @@ class Broadcaster:
         if self._clients.pop(client.descriptor, None) is None:
             return False
         channel = client.subscription.channel
-        clients = self._by_channel[channel]
-        clients.discard(client)
-        if not clients:
+        self._let_go(client)
+        self._leave_singles(channel, client)
+        if channel not in self._by_channel and channel not in self._crowds:
             channel.watcher = None
-            del self._by_channel[channel]
         self._poll.unregister(client.descriptor)
         return True
 

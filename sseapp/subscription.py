@@ -20,6 +20,7 @@ from sseapp.replay import missed, opened
 from sseapp.ring import FRAME_SIZE, OverrunError
 from sseapp.rowtext import name_text
 from sseapp.runtime import Runtime
+from sseapp.standing import Standing, StandingInLog
 from sseapp.table import Table
 
 _log = logging.getLogger(__name__)
@@ -33,14 +34,12 @@ class Subscription(ABC, Generic[AnyChannel]):
     :meth:`close` gives both back, whether or not a frame was ever asked for.
     """
 
-    # there are thousands, and each is touched by each event: one piece of memory, not two
-    __slots__ = ("_args", "_channel", "_closed", "_path", "_position", "_question", "_runtime", "handed_over")
+    __slots__ = ("_args", "_channel", "_closed", "_path", "_question", "_runtime", "handed_over", "standing")
 
     def __init__(self, runtime: Runtime, path: str, args: Iterable[tuple[str, str]]) -> None:
         self._runtime = runtime
         self._path = path
         self._args = tuple(args)
-        self._position = 0
         self._closed = False
         self.handed_over = False  # to whom it is handed over closes it
         runtime.places.take()
@@ -49,6 +48,7 @@ class Subscription(ABC, Generic[AnyChannel]):
         except BaseException:
             runtime.places.give_back()
             raise
+        self.standing = Standing(self._channel)  # the broadcaster has those that are alike share one
 
     @property
     def channel(self) -> AnyChannel:
@@ -68,7 +68,7 @@ class Subscription(ABC, Generic[AnyChannel]):
         """The body of the answer, a piece at a time, to its end.
 
         ``follow`` takes over, once the client has caught up, what else is done here: it may end this by an error of its
-        own. It calls this again with the ``reset`` that :meth:`take` raised.
+        own. It calls this again with the ``reset`` that :meth:`Standing.take <sseapp.standing.Standing.take>` raised.
         """
         if reset is None:
             yield sse.retry(round(self._runtime.settings.retry * 1000))
@@ -111,15 +111,15 @@ class Subscription(ABC, Generic[AnyChannel]):
         closing, heartbeat = self._runtime.closing.is_set, self._runtime.settings.heartbeat
         last = monotonic()
         while not closing():
-            data = self.take()
+            data = self.standing.take()
             if data:
                 yield data
                 last = monotonic()
             elif (left := last + heartbeat - monotonic()) <= 0:
-                yield self.heartbeat()
+                yield self.standing.heartbeat()
                 last = monotonic()
             else:
-                self._channel.wait(self._position, left, closing)
+                self._channel.wait(self.standing.position, left, closing)
 
     def _rejoin(self) -> None:
         self._runtime.hub.refresh()
@@ -142,35 +142,18 @@ class Subscription(ABC, Generic[AnyChannel]):
     def _enter(self, reason: str | None) -> Iterator[bytes]:
         """Bring the client up to a position of the channel; ``reason`` says why it starts again, if it does."""
 
-    @abstractmethod
-    def take(self) -> bytes:
-        """What has come since, perhaps nothing, without waiting.
-
-        Raises :exc:`~sseapp.channel.ResetError`, :exc:`~sseapp.errors.ShapeChangedError`,
-        :exc:`~sseapp.ring.OverrunError`.
-        """
-
-    def heartbeat(self) -> bytes:
-        """What to send where nothing has come for a while."""
-        return sse.HEARTBEAT
-
 
 class Changes(Subscription[Stream]):
     """The event stream of ``/tables/<table>/changes``. ``last_event_id`` is what the client says it saw last."""
 
-    __slots__ = ("_cursor", "_hub", "_informed", "_reached", "_seen", "_stood", "_told")
+    __slots__ = ("_cursor", "_informed")
 
     def __init__(
         self, runtime: Runtime, path: str, args: Iterable[tuple[str, str]], last_event_id: str | None = None
     ) -> None:
         super().__init__(runtime, path, args)
-        self._hub = runtime.hub
         self._cursor = last_event_id or self._question.after
         self._informed = self._cursor is not None  # whether the client holds rows that a reset has to take back
-        self._seen: Snapshot | None = None  # what this client has from a read of its own, until the ring is beyond it
-        self._told: Snapshot | None = None  # what the events told are of: an id that says less would repeat them
-        self._stood: Snapshot | None = None  # what the last id told says
-        self._reached: Snapshot | None = None  # what the hub had told when the ring was last found empty
 
     def _join(self, table: Table, question: Question) -> Stream:
         return self._runtime.hub.join(table, question)
@@ -200,9 +183,7 @@ class Changes(Subscription[Stream]):
             return position, found.upto, bool(found.new), first + found.frames(stream.scope)
 
         position, upto, has_id, data = stream.shared(("replay", text), read)
-        self._stand(position, upto)
-        if not has_id:
-            self._stood = None  # nothing brought the id of where the client stands now: a heartbeat will
+        self._stand(position, upto, has_id=has_id)
         return data
 
     def _snapshot(self, stream: Stream, reason: str | None) -> bytes:
@@ -230,44 +211,8 @@ class Changes(Subscription[Stream]):
         id_ = encode(Cursor(upto), stream.scope)
         return (sse.HEARTBEAT if id_ is None else sse.position(id_)) + (b"" if bound is None else window(bound))
 
-    def _stand(self, position: int, upto: Snapshot) -> None:
-        self._position = position
-        self._seen = self._told = self._stood = self._reached = upto
-
-    def take(self) -> bytes:  # noqa: D102  # as of the class
-        # read before the ring: if the ring is empty then, all of it has been sent
-        reached = self._hub.position
-        if self._seen is None:
-            joined = self._channel.joined(self._position)
-            self._position = joined.end
-            if joined.data:
-                self._told, self._stood = joined.told or self._told, joined.upto or self._stood
-            else:
-                self._reached = reached
-            return joined.data
-        frames, self._position = self._channel.read(self._position)
-        if not frames:
-            self._reached = reached
-            return b""
-        pieces = []
-        for frame in frames:
-            if self._seen is not None and frame.after.contains(self._seen):
-                self._seen = None
-            pieces.append(frame.ready if self._seen is None else frame.beyond(self._seen))
-            if frame.events and pieces[-1]:
-                self._told = frame.upto
-                if frame.complete:
-                    self._stood = frame.upto
-        return b"".join(pieces)
-
-    def heartbeat(self) -> bytes:
-        """A comment; and where the cursor has moved since the last id, the id of where it stands."""
-        reached, told = self._reached, self._told
-        if reached is None or told is None or reached == self._stood or not reached.contains(told):
-            return sse.HEARTBEAT
-        self._stood = reached
-        id_ = encode(Cursor(reached), self._channel.scope)
-        return sse.HEARTBEAT if id_ is None else sse.position(id_)
+    def _stand(self, position: int, upto: Snapshot, *, has_id: bool = True) -> None:
+        self.standing = StandingInLog(self._channel, position, self._runtime.hub, upto, has_id=has_id)
 
 
 class Rows(Subscription[Result]):
@@ -283,13 +228,8 @@ class Rows(Subscription[Result]):
 
     def _enter(self, reason: str | None) -> Iterator[bytes]:
         del reason  # the next whole result tells it all
-        self._position = 0
+        self.standing = Standing(self._channel)
         return iter(())
-
-    def take(self) -> bytes:  # noqa: D102  # as of the class
-        joined = self._channel.joined(self._position)
-        self._position = joined.end
-        return joined.data
 
 
 def pieces(data: bytes) -> Iterator[bytes]:

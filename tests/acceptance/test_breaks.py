@@ -121,8 +121,8 @@ def a_change_behind_the_position_of_now(bench, monkeypatch):
 def the_rings_end_is_noted_after_the_read(monkeypatch):
     stand = subscription.Changes._stand
 
-    def late(self, _, upto):
-        stand(self, self.channel.ring.end, upto)
+    def late(self, _, upto, **has):
+        stand(self, self.channel.ring.end, upto, **has)
 
     monkeypatch.setattr(subscription.Changes, "_stand", late)
 

@@ -12,6 +12,7 @@ from sseapp.cursor import Cursor, Scope, Snapshot
 from sseapp.listener import Listener
 from sseapp.replay import Missed
 from sseapp.ring import Frame, encoded
+from sseapp.standing import StandingInLog
 from sseapp.subscription import Changes
 
 BREAKS = {}
@@ -47,9 +48,9 @@ def no_clause_on_what_was_in_flight(monkeypatch):
 def the_rings_end_is_noted_after_the_read(monkeypatch):
     stand = Changes._stand
 
-    def late(self, position, upto):
+    def late(self, position, upto, **has):
         del position
-        stand(self, self._channel.ring.end, upto)
+        stand(self, self._channel.ring.end, upto, **has)
 
     monkeypatch.setattr(Changes, "_stand", late)
 
@@ -103,13 +104,13 @@ def a_joiner_hears_again_what_its_snapshot_shows(monkeypatch):
 
 @_breaks(cut=60)
 def a_heartbeat_tells_less_than_was_told(monkeypatch):
-    heartbeat = Changes.heartbeat
+    heartbeat = StandingInLog.heartbeat
 
     def hasty(self):
         self._told = self._reached
         return heartbeat(self)
 
-    monkeypatch.setattr(Changes, "heartbeat", hasty)
+    monkeypatch.setattr(StandingInLog, "heartbeat", hasty)
 
 
 @_breaks(cut=60)

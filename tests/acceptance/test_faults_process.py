@@ -123,9 +123,9 @@ def test_a_listener_that_fails_within_starts_anew(pg18, kind, error):
 
 
 TROUBLED = """
-from sseapp.subscription import Changes
+from sseapp.standing import StandingInLog
 
-take = Changes.take
+take = StandingInLog.take
 
 
 def failing(self):
@@ -135,7 +135,7 @@ def failing(self):
     return take(self)
 
 
-Changes.take = failing
+StandingInLog.take = failing
 """
 
 

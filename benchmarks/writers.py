@@ -32,12 +32,14 @@ class Variant:
     table: str
     server: Contender | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    unlogged: bool = False
 
 
 def _variants() -> dict[str, Variant]:
     found = {"no trigger": Variant("plain"), "sseapp": Variant("logged", SSEAPP)}
     if "notify" in SETTINGS:
         found["sseapp, notify off"] = Variant("logged", SSEAPP, {"SSEAPP_NOTIFY": "off"})
+    found["sseapp, log unlogged"] = Variant("logged", SSEAPP, unlogged=True)
     other = all_of_them()[1]
     return found | {f"NOTIFY with payload, {other.name}": Variant("notified", other)}
 
@@ -56,14 +58,19 @@ def single(bench: Bench) -> Plan:
 def bulk(bench: Bench) -> Plan:
     """Seconds that one statement of many rows takes: inserted, updated, deleted."""
     rows = bench.scaled(100_000)
-    tables = {"no trigger": "plain", "sseapp": "logged"}
-    measures: Measures = {name: partial(_bulk, bench.dsn, table, rows) for name, table in tables.items()}
+    variants = {
+        "no trigger": Variant("plain"),
+        "sseapp": Variant("logged"),
+        "sseapp, log unlogged": Variant("logged", unlogged=True),
+    }
+    measures: Measures = {name: partial(_bulk, bench.dsn, variant, rows) for name, variant in variants.items()}
     return Plan(f"{rows} rows in one statement, seconds", measures, "no trigger")
 
 
 def _single(bench: Bench, variant: Variant, seconds: int) -> dict[str, float]:
     """Also how long after the last commit all was served, and what of it never was."""
     rates: dict[str, float] = {}
+    _set_unlogged(bench.dsn, variant)
     cores = later = missing = 0.0
     for writers in WRITERS:
         with ExitStack() as stack:
@@ -85,6 +92,11 @@ def _single(bench: Bench, variant: Variant, seconds: int) -> dict[str, float]:
                 missing += result["missing"]
     served = {"served s later, at most": later, "missing": missing} if variant.server else {}
     return rates | {"cores pgbench used, at last": cores} | served
+
+
+def _set_unlogged(dsn: str, variant: Variant) -> None:
+    with database.cursor(dsn) as cursor:
+        cursor.execute("SELECT sseapp.set_unlogged(%s)", (variant.unlogged,))
 
 
 def _children_cpu() -> float:
@@ -113,7 +125,9 @@ def _pgbench(bench: Bench, table: str, writers: int, seconds: int) -> tuple[int,
     return int(count[1]), float(rate[1])
 
 
-def _bulk(dsn: str, table: str, rows: int) -> dict[str, float]:
+def _bulk(dsn: str, variant: Variant, rows: int) -> dict[str, float]:
+    _set_unlogged(dsn, variant)
+    table = variant.table
     statements = {
         "insert s": f"INSERT INTO {table} (sent, note) SELECT 0, repeat('x', 60) FROM generate_series(1, {rows})",
         "update s": f"UPDATE {table} SET sent = sent + 1",

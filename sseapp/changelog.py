@@ -34,10 +34,11 @@ class Replay:
     """What a subscriber missed, up to snapshot ``upto``; ``more`` says that there was more than was asked for.
 
     ``changes`` are those of its watch that its cursor has not wholly seen: first the rest of the cursor's own batch,
-    then what that batch did not see, each in order of id. ``reason`` says why the cursor no longer serves.
+    then what that batch did not see, each in order of id. ``reason`` says why the cursor no longer serves. ``epoch`` is
+    ``None`` where a crash has just emptied the log.
     """
 
-    epoch: str
+    epoch: str | None
     upto: Snapshot
     changes: tuple[Change, ...] = ()
     more: bool = False
@@ -56,9 +57,14 @@ class Rest:
 def position(connection: Connection) -> Position:
     """Where the log stands now. Raises :exc:`~sseapp.errors.NotInstalledError`."""
     try:
-        ((epoch, snapshot, greatest, greatest_id, horizon, horizon_id),) = connection.query(_named("position"))
+        found = connection.query(_named("position"))
+        if found[0][0] is None:
+            # a crash has emptied the log, which is unlogged: this is another log from now on
+            connection.query(_named("mark_crash"))
+            found = connection.query(_named("position"))
     except UndefinedError:
         raise NotInstalledError from None
+    ((epoch, snapshot, greatest, greatest_id, horizon, horizon_id),) = found
     upto = Snapshot.parse(snapshot).cut(int(greatest))
     return Position(epoch, upto, greatest_id, Snapshot.parse(horizon), horizon_id)
 

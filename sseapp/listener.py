@@ -100,9 +100,16 @@ class Listener:
                 if connection.wait_for_notify(min(wait, max(0.0, ticked + self._tick - monotonic()))):
                     self._idle = None
                 if monotonic() - ticked >= self._tick:
-                    catalog.check_shapes(connection)
-                    self._hub.tick()
+                    self._look_round(connection)
                     ticked = monotonic()
+
+    def _look_round(self, connection: Connection) -> None:
+        """See what no change in the log tells."""
+        catalog.check_shapes(connection)
+        if changelog.position(connection).epoch != self._epoch:
+            # installed anew, or made unlogged
+            self._join(connection)
+        self._hub.tick()
 
     def _begin(self, connection: Connection) -> None:
         self.pace.begin(pooled=connection.pooled)

@@ -57,7 +57,7 @@ def missed(database: Database, stream: Stream, filter_: Filter, cursor: Cursor, 
     Of more than ``limit`` changes the first ones are read, and ``more`` is set.
     """
     replay = changelog.resume(database, stream.table.watch, cursor, limit=limit)
-    if Scope.of(replay.epoch, "").epoch != stream.scope.epoch:
+    if replay.epoch is None or Scope.of(replay.epoch, "").epoch != stream.scope.epoch:
         raise ResetError("this is another database, or one that was restored or failed over")
     if replay.reason is not None:
         raise ResetError(replay.reason)

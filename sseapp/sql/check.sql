@@ -16,12 +16,38 @@ $body$;
 
 -- Sees to it that there is a mark for the next crash to take away.
 CREATE OR REPLACE FUNCTION sseapp.mark_crash() RETURNS void
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     IF NOT EXISTS (SELECT FROM sseapp.crash_mark) THEN
         INSERT INTO sseapp.crash_mark VALUES (gen_random_uuid()) ON CONFLICT DO NOTHING;
+        IF FOUND THEN
+            -- where the log is emptied too: its first row, which proves what was committed before; no watch has number 0
+            INSERT INTO sseapp.change (watch, kind, reason)
+            SELECT 0, 'r', 'a crash has emptied the log, which is unlogged' FROM pg_class c
+            WHERE c.oid = 'sseapp.change'::regclass AND c.relpersistence = 'u';
+        END IF;
+    END IF;
+END
+$body$;
+
+-- Makes the log unlogged, which costs writers less, or logged again. A crash empties an unlogged one, and its epoch tells so.
+CREATE OR REPLACE FUNCTION sseapp.set_unlogged(unlogged boolean) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    PERFORM sseapp.lock_tables(ARRAY['sseapp.change'::regclass], 'ACCESS EXCLUSIVE');
+    PERFORM sseapp.mark_crash();
+    IF NOT unlogged THEN
+        ALTER TABLE sseapp.change SET LOGGED;
+        RETURN;
+    END IF;
+    ALTER TABLE sseapp.change SET UNLOGGED;
+    IF current_setting('server_version_num')::int >= 150000 THEN
+        -- an id must not be given out again
+        EXECUTE 'ALTER SEQUENCE sseapp.change_id_seq SET LOGGED';
     END IF;
 END
 $body$;

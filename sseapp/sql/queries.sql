@@ -8,6 +8,9 @@ SELECT sseapp.epoch(), pg_current_snapshot()::text, sseapp.greatest_xid()::text,
        s.horizon::text, s.horizon_id
 FROM sseapp.state s;
 
+-- name: mark_crash
+SELECT sseapp.mark_crash();
+
 -- name: read_first
 -- What the statement sees and the snapshot %(xmax)s, %(xip)s does not: see sseapp/sql/read.sql.
 SELECT * FROM sseapp.read(%(xmax)s, %(xip)s, %(piece)s, %(bytes)s);

@@ -120,14 +120,18 @@ BEGIN
 END
 $body$;
 
--- Which log this is: cluster, timeline, database, birth. Only for the primary.
+-- Which log this is: cluster, timeline, database, birth; of an unlogged one also its last crash, and null while a crash is not marked
+-- (see mark_crash). Only for the primary.
 CREATE OR REPLACE FUNCTION sseapp.epoch() RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT concat_ws('-', (pg_control_system()).system_identifier,
-                     -- the checkpoint's timeline is still the old one right after a promotion
-                     substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
-                     (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()), s.born)
-    FROM sseapp.state s
+    SELECT CASE WHEN c.relpersistence = 'p' OR m.mark IS NOT NULL THEN
+        concat_ws('-', (pg_control_system()).system_identifier,
+                  -- the checkpoint's timeline is still the old one right after a promotion
+                  substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+                  (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()), s.born,
+                  CASE c.relpersistence WHEN 'u' THEN m.mark END)
+        END
+    FROM sseapp.state s JOIN pg_class c ON c.oid = 'sseapp.change'::regclass LEFT JOIN sseapp.crash_mark m ON true
 $body$;

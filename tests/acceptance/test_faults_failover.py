@@ -51,6 +51,24 @@ def test_a_promoted_standby(own_cluster):
         assert any("failed over" in reason for reason in report.resets), report.resets
 
 
+def test_a_crash_with_an_unlogged_log(own_cluster):
+    """It has emptied the log: whoever comes back gets a reset, each time anew."""
+    rig.prepare(own_cluster.dsn())
+    own_cluster.execute("SELECT sseapp.set_unlogged(true)")
+
+    def crash():
+        with outage(host):
+            own_cluster.kill()
+        own_cluster.again()
+        return time.monotonic()
+
+    with struck(own_cluster.dsn()) as (ordeal, host):
+        for _ in range(2):
+            assert ordeal.strike(crash) < LIVE
+        report = judged(ordeal, resets=RESETS)
+    assert any("failed over" in reason for reason in report.resets), report.resets
+
+
 def test_a_replica_that_cannot_be_written(own_cluster):
     """A listener cannot listen there: clients are told to come again, and once it was promoted they are served."""
     rig.prepare(own_cluster.dsn())

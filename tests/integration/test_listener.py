@@ -116,6 +116,21 @@ def test_on_another_database_it_begins_anew(running):
     assert running.join("orders").scope != stream.scope
 
 
+@pytest.mark.parametrize("unlogged", [True, False])
+def test_a_log_made_unlogged_or_logged_is_another_log(each, unlogged):
+    each.sql(f"SELECT sseapp.set_unlogged({not unlogged})")
+    wait_until(lambda: each.runtime.hub.epoch == each.sql("SELECT sseapp.epoch()")[0][0], what="the epoch of now")
+    stream = each.join("orders")
+    each.sql(f"SELECT sseapp.set_unlogged({unlogged})")
+    assert "another database" in _reset(stream)
+    stream = each.join("orders")
+    each.sql("INSERT INTO orders VALUES (1)")
+    assert _ids(each, stream, 1) == [1]
+    kinds = "SELECT relname::text, relpersistence::text FROM pg_class WHERE relname IN ('change', 'change_id_seq')"
+    # with an unlogged sequence the ids would begin anew
+    assert dict(each.sql(kinds)) == {"change": "u" if unlogged else "p", "change_id_seq": "p"}
+
+
 def test_a_change_of_shape_is_found_on_the_tick(running):
     stream, other = running.join("orders"), running.join("customers")
     running.sql("ALTER TABLE orders ADD COLUMN b int")

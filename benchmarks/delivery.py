@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 import database
@@ -36,6 +37,16 @@ def workers(bench: Bench) -> Plan:
     return Plan(title, measures, "1 worker")
 
 
+def quiet(bench: Bench) -> Plan:
+    """What the pace adds where it has nothing to do: against triggers that ring without a look at the lease."""
+    count = bench.scaled(30)
+    measure = partial(_latency, bench, SSEAPP, 1, rate=2, count=count)
+    title = f"Latency at 2 rows a second, 1 client, {count} rows"
+    return Plan(
+        title, {"the bell always": partial(_always_ringing, bench, measure), "the pace": measure}, "the bell always"
+    )
+
+
 def burst(bench: Bench) -> Plan:
     """Delivered events a second while single-row transactions come as fast as one writer can."""
     clients, count = bench.scaled(1000), bench.scaled(2000)
@@ -56,10 +67,17 @@ def _against(title: str, measures: Measures) -> Plan:
 
 
 def _latency(
-    bench: Bench, contender: Contender, clients: int, *, workers: int = 1, core: int | None = 0
+    bench: Bench,
+    contender: Contender,
+    clients: int,
+    *,
+    workers: int = 1,
+    core: int | None = 0,
+    rate: int = RATE,
+    count: int = 0,
 ) -> dict[str, float]:
     """Milliseconds from before the INSERT to the client; CPU an event, of all workers."""
-    count = round(RATE * (8 if bench.scale == 1 else 3))
+    count = count or round(RATE * (8 if bench.scale == 1 else 3))
     with (
         running(contender, bench.dsn, workers=workers, core=core) as server,
         database.cursor(bench.dsn) as cursor,
@@ -72,7 +90,7 @@ def _latency(
             cpu, due = server.cpu(), time.monotonic()
             for _ in range(count):
                 cursor.execute(f"INSERT INTO {contender.table} (sent, note) VALUES (%s, %s)", (time.time(), NOTE))
-                due += 1 / RATE
+                due += 1 / rate
                 time.sleep(max(0.0, due - time.monotonic()))
             result = load.result()
             used = server.cpu() - cpu
@@ -83,6 +101,17 @@ def _latency(
         "missing": result["missing"],
         "generator busy": result["busy"],
     } | ({} if core is not None else {"% of streams in fullest": 100 * max(held) / max(1, sum(held))})
+
+
+def _always_ringing(bench: Bench, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    with database.cursor(bench.dsn) as cursor:
+        cursor.execute("SELECT pg_get_functiondef('sseapp.is_quiet()'::regprocedure)")
+        ((definition,),) = cursor.fetchall()
+        cursor.execute("CREATE OR REPLACE FUNCTION sseapp.is_quiet() RETURNS boolean LANGUAGE sql AS 'SELECT true'")
+        try:
+            return measure()
+        finally:
+            cursor.execute(definition)
 
 
 def _burst(bench: Bench, contender: Contender, clients: int, transactions: int) -> dict[str, float]:

@@ -30,6 +30,7 @@ Measured = dict[str, list[float]]
 
 PLANS: dict[str, Callable[[Bench], Plan]] = {
     "latency": delivery.latency,
+    "quiet": delivery.quiet,
     "burst": delivery.burst,
     "idle": delivery.idle,
     "connect": connect.connect,

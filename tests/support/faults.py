@@ -158,6 +158,12 @@ def reinstalled(world: World) -> float:
     return time.monotonic()
 
 
+def killed_while_unlogged(world: World) -> float:
+    """The crash empties the log: everybody is reset. It stays unlogged for what comes after."""
+    query(world.cluster.dsn(), "SET sseapp.patience = '60 s'; SELECT sseapp.set_unlogged(true)")
+    return postmaster_killed(world)
+
+
 def worker_killed(world: World) -> None:
     world.host().worker.kill()
 
@@ -200,5 +206,6 @@ QUIET: dict[str, Fault] = {
 RESETTING: dict[str, Fault] = {
     "the log's schema dropped, installed again": reinstalled,
     "30,000 rows inserted and deleted at once": bulk,
+    "the postmaster killed with SIGKILL, the log unlogged": killed_while_unlogged,
 }
 PROMOTION = {"a standby promoted": promoted}

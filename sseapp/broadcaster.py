@@ -193,8 +193,9 @@ class Broadcaster:
 
     def _serve(self, clients: Iterable[Client]) -> None:
         for client in clients:
-            # what is behind goes out first; it takes the rest from the ring when it has caught up
-            if not client.backlog:
+            # what is behind goes out first; it takes the rest from the ring when it has caught up. One that has come
+            # into a crowd since must not take what is for all of it
+            if not client.backlog and client.crowd is None:
                 self._serve_one(client)
                 self._let_in(client)
 

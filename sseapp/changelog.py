@@ -15,6 +15,7 @@ from sseapp.pace import Reading
 
 _NO_ID = 2**62  # above every id: no row is asked for by its id
 _CHANGE = 8  # columns of a change
+_LOST = "the log has lost changes that were read already"
 _PRUNED = "changes since then have been pruned from the log"
 
 
@@ -90,6 +91,9 @@ def read(
         _check(cursor, horizon, horizon_id)
         reading = Reading(lease, clock, snapshot)
         upto = Snapshot.parse(snapshot).cut(int(greatest))
+        if not upto.contains(known):
+            # emptied by hand: to go on from what it proves now would tell again what comes back
+            raise CursorGoneError(_LOST)
         if above is None:
             return _batch(known, upto, rows, sent, complete=True, reading=reading)
         cursor = Cursor(upto, 2 * above + 1, known)

@@ -12,8 +12,9 @@ FROM sseapp.state s;
 SELECT sseapp.mark_crash();
 
 -- name: read_first
--- What the statement sees and the snapshot %(xmax)s, %(xip)s does not: see sseapp/sql/read.sql.
-SELECT * FROM sseapp.read(%(xmax)s, %(xip)s, %(piece)s, %(bytes)s);
+-- What the statement sees and the snapshot %(xmax)s, %(xip)s does not: see sseapp/sql/read.sql. The log is named here, too, so that it is locked
+-- before the snapshot is taken: to a snapshot older than an ALTER TABLE that rewrote it, it is empty.
+SELECT r.* FROM sseapp.read(%(xmax)s, %(xip)s, %(piece)s, %(bytes)s) r WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false);
 
 -- name: read_next
 -- A piece of what %(upto)s sees and %(after)s does not, above id %(above)s: %(piece)s changes or %(bytes)s bytes of it at the most, one change
@@ -64,12 +65,13 @@ FROM seen LEFT JOIN LATERAL (
     ORDER BY NOT pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot), c.id LIMIT %(piece)s + 1) r ON true;
 
 -- name: rows
--- The rows of a table that a filter takes, the snapshot they stand at, and the generation of the watch, in one statement.
+-- The rows of a table that a filter takes, the snapshot they stand at, and the generation of the watch, in one statement. It names the
+-- log for the reason that read_first does.
 WITH seen AS MATERIALIZED (
     SELECT pg_current_snapshot()::text AS snapshot,
            sseapp.greatest_xid()::text AS greatest,
            (SELECT w.generation FROM sseapp.watched_table w WHERE w.id = {watch}) AS generation
-    FROM sseapp.state s)
+    FROM sseapp.state s WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false))
 SELECT seen.generation, seen.snapshot, seen.greatest, r.row
 FROM seen LEFT JOIN LATERAL (
     SELECT row_to_json(x.*)::text AS row

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from support.clusters import wait_until
 from support.watching import Ground, Site
 
 from sseapp import changelog, schema
@@ -329,3 +331,28 @@ def test_the_epoch_is_that_of_the_log(own_log):
 def test_where_nothing_is_installed_it_says_so(dsn):
     with closing(Connection(dsn)) as connection, pytest.raises(NotInstalledError):
         changelog.position(connection)
+
+
+@pytest.mark.parametrize("unlogged", [True, False])
+def test_a_read_that_waits_for_the_log_to_be_rewritten_reads_nothing_again(log, unlogged):
+    """To a snapshot of before, a rewritten table is empty."""
+    log.site.run(f"SELECT sseapp.set_unlogged({not unlogged})")
+    log.write(1)
+    log.read()
+    with closing(log.open()) as session, session.cursor() as cursor, ThreadPoolExecutor(1) as beside:
+        cursor.execute("INSERT INTO t VALUES (2)")
+        cursor.execute("SELECT sseapp.set_unlogged(%s)", (unlogged,))
+        read = beside.submit(log.ids)
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sseapp.read(%'"
+        wait_until(lambda: log.site.value(waits) == 1, what="the read to wait")
+        session.commit()
+        assert read.result() == [2]
+    assert log.ids() == []
+
+
+def test_a_log_that_was_emptied_by_hand_ends_the_cursor(log):
+    log.write(1)
+    log.read()
+    log.site.run("TRUNCATE sseapp.change")
+    with pytest.raises(CursorGoneError, match="lost"):
+        log.read()

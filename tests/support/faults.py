@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
@@ -72,6 +73,9 @@ class World:
         return self.random.choice(self.ordeal.hosts)
 
 
+_STOPPED_FOR = 20.0  # seconds, well beyond the servers' deadlines
+
+
 def sessions_ended(world: World) -> None:
     world.cluster.execute(f"SELECT pg_terminate_backend(pid) {SESSIONS}")
 
@@ -103,13 +107,19 @@ def refused(world: World) -> float:
 
 
 def backends_stopped(world: World) -> float:
-    """They are let go when the next fault comes, or at the end."""
+    """They are let go when the next fault comes, or at the end; or soon, as one may hold a lock of PostgreSQL's own.
+
+    One was stopped while it read a page of an index, and no writer of the database moved any more.
+    """
     for (pid,) in world.cluster.execute(f"SELECT pid {SESSIONS}"):
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
             if process.name() == "postgres":  # the session may have ended, and its number be anyone's by now
                 process.suspend()
                 world.stopped.callback(_resume, process)
+    release = threading.Timer(_STOPPED_FOR, world.stopped.close)
+    release.daemon = True
+    release.start()
     return time.monotonic()
 
 

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from math import ceil
 from sys import modules
 from typing import Any
@@ -56,8 +57,19 @@ def give_up_after(connection: socket.socket, seconds: float) -> None:
 
     By itself it waits for a quarter of an hour.
     """
-    if connection.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
+    if _is_tcp(connection) and hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+
+
+def cork(connection: socket.socket, *, on: bool) -> None:
+    """Have the system gather what is sent until it is ``on`` no more, for 0.2 s at most (tcp(7), ``TCP_CORK``)."""
+    if _is_tcp(connection) and hasattr(socket, "TCP_CORK"):
+        with suppress(OSError):  # a connection that was lost
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
+
+
+def _is_tcp(connection: socket.socket) -> bool:
+    return connection.family in {socket.AF_INET, socket.AF_INET6}
 
 
 def descriptors() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -134,4 +135,14 @@ def _frames(subscription: Changes | Rows) -> Iterator[bytes]:
     if not (plain and concurrency.has_epoll()):
         return subscription.frames()
     hand_over, descriptor = _runtime().broadcaster.hand_over, connection.fileno()
-    return subscription.frames(follow=lambda: hand_over(descriptor, subscription, chunked=protocol == "HTTP/1.1"))
+    chunked = protocol == "HTTP/1.1"
+    return _corked(connection, subscription.frames(follow=lambda: hand_over(descriptor, subscription, chunked=chunked)))
+
+
+def _corked(connection: socket.socket, frames: Iterator[bytes]) -> Iterator[bytes]:
+    """``frames`` until the client has caught up; the head and they share packets, as each one more costs 50 us."""
+    concurrency.cork(connection, on=True)
+    try:
+        yield from frames
+    finally:
+        concurrency.cork(connection, on=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import time
 from contextlib import contextmanager
 
@@ -108,6 +109,19 @@ def test_a_reset_has_no_id_and_its_snapshot_follows(site):
         assert reset.raw == b'event: reset\ndata: {"reason":"this is no cursor of ours"}\n\n'
         # not even a heartbeat stands between the two: a cut there must not look complete
         assert stream.block().raw.startswith(b"event: snapshot\n")
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_CORK"), reason="the system has no TCP_CORK")
+def test_the_head_and_the_first_events_share_a_packet(newest):
+    table = newest.table(rows="(1, 'x')")
+
+    def packets():
+        with newest.follow(table) as stream:
+            stream.event("snapshot")
+            return stream.packets
+
+    # a read that takes longer than 0.2 s is not waited for
+    wait_until(lambda: packets() == 1, what="a head and a snapshot in one packet")
 
 
 def test_head_and_a_client_that_goes_leave_no_stream_behind(newest):

@@ -131,6 +131,11 @@ class Wire:
         end = time.monotonic() + self.patience
         return b"".join(iter(lambda: self.chunk(end, headers), b""))
 
+    def packets(self) -> int:
+        """How many packets with data have come (``tcpi_data_segs_in`` of tcp(7)'s ``TCP_INFO``)."""
+        found: int = struct.unpack_from("I", self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160), 152)[0]
+        return found
+
     def cut(self) -> None:
         """Break the connection off, as a cut cable's end looks (RST)."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -200,6 +205,11 @@ class Stream:
         except BaseException:
             self._wire.close()
             raise
+
+    @property
+    def packets(self) -> int:
+        """How many packets with data have come."""
+        return self._wire.packets()
 
     @property
     def last_id(self) -> str:

@@ -18,14 +18,12 @@ from pathlib import Path
 import database  # noqa: F401  # puts the project on the path
 import psutil
 
-from sseapp.config import SETTINGS
-
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BASELINES = HERE / "baselines"
 BIN = Path(sys.executable).parent
 GUNICORN = str(BIN / "gunicorn")
-BELL = {"SSEAPP_NOTIFY": "on"} if "notify" in SETTINGS else {}
+BELL = {"SSEAPP_NOTIFY": "on"}
 """Its being off is kept in the database: it ends that where a benchmark before has set it."""
 
 

@@ -14,31 +14,17 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from sseapp import concurrency
 from sseapp.channel import Channel, ResetError
+from sseapp.crowd import Client, Crowd, Follower
 from sseapp.errors import ShapeChangedError
 from sseapp.ring import FRAME_SIZE, OverrunError
-from sseapp.standing import Standing
 
 _log = logging.getLogger(__name__)
 _IN, _OUT, _GONE = 0x001, 0x004, 0x008 | 0x010 | 0x2000  # EPOLLERR, EPOLLHUP, EPOLLRDHUP
 STALL = 30.0  # seconds that a client may take nothing of what it was sent
-
-
-class Follower(Protocol):
-    """What the broadcaster asks of a subscription, whose own words say more."""
-
-    handed_over: bool
-    standing: Standing
-
-    @property
-    def channel(self) -> Channel: ...  # noqa: D102
-    def frames(self, *, follow: Callable[[], Iterable[bytes]], reset: Exception) -> Iterable[bytes]: ...  # noqa: D102
-    def ending(self) -> bytes: ...  # noqa: D102
-    def cut(self) -> None: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
 
 
 class HandedOverError(OSError):
@@ -46,47 +32,6 @@ class HandedOverError(OSError):
 
     def __init__(self) -> None:
         super().__init__(errno.ENOTCONN, "handed over")
-
-
-class Client:
-    """One connection: its descriptor, its subscription, and what it was sent but has not taken.
-
-    ``chunked`` says that the answer's body is sent in chunks; to HTTP/1.0 it goes as it is.
-    """
-
-    __slots__ = ("backlog", "chunked", "crowd", "descriptor", "moved_at", "subscription")
-
-    def __init__(self, descriptor: int, subscription: Follower, *, chunked: bool) -> None:
-        self.descriptor = descriptor
-        self.subscription = subscription
-        self.chunked = chunked
-        self.backlog: memoryview | bytes = b""
-        self.moved_at = monotonic()
-        self.crowd: Crowd | None = None
-
-
-class Crowd:
-    """Clients that stand alike, and so share their ``standing``; all are sent to in chunks, and none has a backlog."""
-
-    __slots__ = ("clients", "moved_at", "standing")
-
-    def __init__(self, standing: Standing) -> None:
-        self.standing = standing
-        self.clients: dict[int, Client] = {}
-        self.moved_at = monotonic()
-
-    def let_in(self, client: Client) -> None:
-        """Let a client in that stands alike."""
-        client.crowd = self
-        client.subscription.standing = self.standing
-        self.clients[client.descriptor] = client
-
-    def let_go(self, client: Client) -> None:
-        """Let a client go on alone from where it stands."""
-        client.crowd = None
-        client.subscription.standing = self.standing.copied()
-        client.moved_at = self.moved_at
-        del self.clients[client.descriptor]
 
 
 class Broadcaster:

@@ -1,4 +1,4 @@
--- The listener's read of the log. A function, so that its plans are kept: planning took four fifths of a read's time.
+-- The listener's read of the log. A function, so that its plans are kept: planning took more than a third of a read's time.
 
 -- The log's rows that the caller sees and the snapshot (beyond: its xmax, xip) does not, in no order. "ended" are those of xip that have
 -- ended since: a large one's rows that goes on are not walked over by each read.

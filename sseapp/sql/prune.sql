@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION sseapp.cut(snapshot pg_snapshot, top xid8) RETURNS pg
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT format('%s:%s:%s', coalesce(min(x.xid)::text, e.above), e.above, string_agg(x.xid::text, ',' ORDER BY x.xid))::pg_snapshot
+    SELECT format('%s:%s:%s', coalesce((array_agg(x.xid ORDER BY x.xid))[1]::text, e.above), e.above, string_agg(x.xid::text, ',' ORDER BY x.xid))::pg_snapshot
     FROM (SELECT (top::text::numeric + 1)::text AS above) e
     LEFT JOIN LATERAL (SELECT xid FROM pg_snapshot_xip(snapshot) i(xid) WHERE i.xid < top) x ON true
     GROUP BY e.above

@@ -3,14 +3,16 @@
 import os
 import resource
 import signal
+from contextlib import suppress
 from typing import Any
 
 bind = os.environ.get("SSEAPP_BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("SSEAPP_WORKERS", "1"))
 worker_class = "gevent"
 # As many descriptors as the system lets us have: a stream holds one.
-_most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
+with suppress(ValueError, OSError):  # macOS says that there is no limit, and takes none
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+_most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 # The places for streams end below this: past it the next request would hang, /healthz included.
 worker_connections = min(int(os.environ.get("SSEAPP_MAX_STREAMS") or "10000") + 1000, _most // 5)
 # A cursor of 2 KB travels in a header, or in the query beside its filters.

@@ -56,8 +56,12 @@ class Broadcaster:
             self._start()
         # where no descriptor is left it is not handed over: its host closes it, and its place is given back
         client = Client(os.dup(descriptor), subscription, chunked=chunked)
+        try:
+            self._attach(client)
+        except OSError:
+            os.close(client.descriptor)
+            raise
         subscription.handed_over = True
-        self._attach(client)
         raise HandedOverError
 
     def wake(self) -> None:
@@ -79,12 +83,15 @@ class Broadcaster:
         concurrency.start("broadcaster", self._run)
 
     def _attach(self, client: Client) -> None:
+        self._poll.register(client.descriptor, _IN | _GONE)
         client.moved_at = monotonic()
         self._clients[client.descriptor] = client
         self._join(client)
-        self._poll.register(client.descriptor, _IN | _GONE)
         self._arrived.append(client)
         self.wake()
+        if self.done.is_set():
+            # it was catching up when all others were sent off
+            self._send_end(client)
 
     def _join(self, client: Client) -> None:
         channel = client.subscription.channel

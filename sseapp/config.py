@@ -111,7 +111,8 @@ class Settings:
         """Read the settings; ``overrides`` win. Raises :exc:`~sseapp.errors.SettingError` naming a variable."""
         known = {setting.variable for setting in SETTINGS.values()}
         for variable in environ:
-            if variable.startswith("SSEAPP_") and variable not in known and variable not in FOREIGN:
+            ours = variable.startswith("SSEAPP_") and not _OF_A_SERVICE.match(variable)
+            if ours and variable not in known and variable not in FOREIGN:
                 raise SettingError(
                     f"{variable} is no setting of sseapp; there are {', '.join(sorted(known | FOREIGN))}."
                 )
@@ -126,6 +127,10 @@ class Settings:
 
 FOREIGN = {"SSEAPP_BIND", "SSEAPP_WORKERS"}
 """Read by ``gunicorn.conf.py``, which cannot import the application before the worker has patched it."""
+
+
+_OF_A_SERVICE = re.compile("SSEAPP_(SERVICE|PORT)(_|$)")
+"""Kubernetes gives these to every container where a Service is named sseapp."""
 
 
 def _value(setting: Setting, environ: Mapping[str, str]) -> Any:

@@ -8,10 +8,10 @@ COPY fails).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2 import extensions
@@ -19,6 +19,7 @@ from psycopg2.sql import SQL, Composable
 
 from sseapp import concurrency, errors
 
+T = TypeVar("T")
 _KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 2,
     "keepalives_interval": 1,
@@ -205,17 +206,21 @@ class Database:
     def query(
         self, statement: str | Composable, parameters: Sequence[Any] | dict[str, Any] | None = None
     ) -> list[tuple[Any, ...]]:
-        """Run one statement on a session of the pool, once more on a new one where an idle session turns out dead."""
+        """Run one statement on a session of the pool: see :meth:`run`."""
+        return self.run(lambda connection: connection.query(statement, parameters))
+
+    def run(self, use: Callable[[Connection], T]) -> T:
+        """What ``use`` makes of a session of the pool; once more on a new one where an idle session turns out dead."""
         with self.connection() as connection:
             fresh = connection.fresh
             try:
-                return connection.query(statement, parameters)
+                return use(connection)
             except errors.ConnectionLostError:
                 if fresh or not connection.closed:
                     raise
         self.close()
         with self.connection() as connection:
-            return connection.query(statement, parameters)
+            return use(connection)
 
     def close(self) -> None:
         """Close the idle sessions."""

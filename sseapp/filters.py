@@ -59,7 +59,3 @@ class Filter:
 def _compiled(condition: Condition) -> _Test:
     test = operators.test(condition.operator, [literal.value for literal in condition.literals])
     return condition.column.name, column_type(condition.column).value, test
-
-
-EVERYTHING = Filter()
-"""The filter that takes every row."""

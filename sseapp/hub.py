@@ -12,7 +12,7 @@ from sseapp.change import RESET, TRUNCATE, Batch, Change, Event, Lens
 from sseapp.channel import Channel
 from sseapp.cursor import Scope, Snapshot
 from sseapp.database import Connection
-from sseapp.errors import ShapeChangedError
+from sseapp.errors import ShapeChangedError, SseappError
 from sseapp.filters import Filter
 from sseapp.index import FilterIndex
 from sseapp.question import Question
@@ -34,6 +34,7 @@ class Stream(Channel):
         self.question = question
         self.scope = scope
         self.lens = Lens.of(table, question.columns)
+        self.begin = question.begin(now)
         self.filter, self.bound = question.resolved(now)
 
     def note(self) -> tuple[int, Filter, str | None]:
@@ -68,6 +69,9 @@ class Hub:
         self._clock = clock
         self._lock = threading.RLock()
         self._loading = threading.Lock()
+        # loads of the tables are numbered as they begin
+        self._begun = self._installed = self._failed = 0
+        self._error: SseappError | None = None
         self._streams: dict[tuple[int, str], Stream] = {}
         self._indexes: defaultdict[int, FilterIndex[Stream]] = defaultdict(FilterIndex)
         self.tables: dict[int, Table] = {}
@@ -121,21 +125,46 @@ class Hub:
     def refresh(self, connection: Connection | None = None) -> dict[int, Table]:
         """Load the watched tables anew, and end the streams whose table is no longer the same.
 
-        The listener does so on its own ``connection``: those of the pool may all be taken, or dead.
+        The listener does so on its own ``connection``: those of the pool may all be taken, or dead. Nor does it wait
+        for others. Of those, all who wait share one load that began after their calls: a reset brings thousands.
 
         A stream that was made for the new shape stays: a change of shape is told once.
         """
+        if connection is not None:
+            return self._refreshed(connection)
+        asked = self._begun
         with self._loading:
+            if self._installed > asked:
+                return self.tables
+            if self._error is not None and self._failed > asked:
+                raise self._error
+            return self._refreshed()
+
+    def _refreshed(self, connection: Connection | None = None) -> dict[int, Table]:
+        with self._lock:
+            self._begun += 1
+            number = self._begun
+        try:
             tables = self._load(connection) if connection else self._load()
-            with self._lock:
-                self.tables = tables
-                for stream in self.streams:
-                    table = tables.get(stream.table.watch)
-                    if table is None:
-                        self._end(stream, "the table is no longer watched")
-                    elif table != stream.table:
-                        self._end(stream, table.reason or SHAPE_CHANGED)
-            return tables
+        except SseappError as error:
+            if connection is None:
+                self._failed, self._error = number, error
+            raise
+        with self._lock:
+            # one that began later may have ended before
+            if number > self._installed:
+                self._installed = number
+                self._install(tables)
+            return self.tables
+
+    def _install(self, tables: dict[int, Table]) -> None:
+        self.tables = tables
+        for stream in self.streams:
+            table = tables.get(stream.table.watch)
+            if table is None:
+                self._end(stream, "the table is no longer watched")
+            elif table != stream.table:
+                self._end(stream, table.reason or SHAPE_CHANGED)
 
     def begin(self, epoch: str, position: Snapshot, reason: str) -> None:
         """Start from ``position`` in the log of ``epoch``; streams that stood elsewhere end, for ``reason``."""
@@ -164,9 +193,12 @@ class Hub:
             now, share = self._clock(), self._share()
             for stream in self.streams:
                 stream.resize(share)
-                if stream.question.last is None or self.position is None:
+                # most do not move with a tick, and to make a filter costs a hundred times as much as to see that
+                begin = stream.question.begin(now)
+                if begin == stream.begin or self.position is None:
                     continue
                 filter_, bound = stream.question.resolved(now)
+                stream.begin = begin
                 if bound is not None and bound != stream.bound:
                     index = self._indexes[stream.table.watch]
                     index.remove(stream.filter, stream)

@@ -125,7 +125,7 @@ class Results:
 
     def join(self, table: Table, question: Question) -> Result:
         """The result of ``question``, made where nobody asks for it yet."""
-        key = (table, question.result, question.every)
+        key = _key(table, question)
         with self._lock:
             result = self._results.get(key)
             if result is None or result.reason is not None or not result.subscribers:
@@ -140,10 +140,15 @@ class Results:
         """Say that one subscriber is gone; with the last one the result goes."""
         with self._lock:
             result.leave()
-            if not result.subscribers:
-                self._results = {key: value for key, value in self._results.items() if value is not result}
+            key = _key(result.table, result.question)
+            if not result.subscribers and self._results.get(key) is result:
+                del self._results[key]
 
     def wake(self) -> None:
         """Wake all who wait on a result."""
         for result in list(self._results.values()):
             result.wake()
+
+
+def _key(table: Table, question: Question) -> tuple[object, ...]:
+    return table, question.result, question.every

@@ -43,8 +43,7 @@ def changes(runtime: Runtime, path: str, args: Iterable[tuple[str, str]]) -> str
 
 def _changes(runtime: Runtime, stream: Stream, question: Question) -> str:
     if question.after is None:
-        with runtime.database.connection() as connection:
-            return _answer(stream, (), Cursor(changelog.position(connection).upto))
+        return _answer(stream, (), Cursor(runtime.database.run(changelog.position).upto))
     cursor = opened(question.after, stream.scope)
     try:
         runtime.places.take()  # on threads a request that waits holds one, as a stream does

@@ -71,12 +71,17 @@ class Question:
         )
         return f"{self.canonical}&order={terms}&limit={self.limit}"
 
+    def begin(self, now: datetime) -> datetime | None:
+        """Where the moving window begins at ``now`` (aware), ``None`` without ``last``."""
+        return None if self.last is None else window.start(self.last, now)
+
     def resolved(self, now: datetime) -> tuple[Filter, str | None]:
         """The filter as it is at ``now`` (aware), and the moving bound as JSON text, ``None`` without ``last``."""
-        if self.last is None:
+        begin = self.begin(now)
+        if begin is None:
             return self.filter, None
         column, moment = _moving(self.table)
-        bound = moment.at(window.microseconds(window.start(self.last, now)), self.tz)
+        bound = moment.at(window.microseconds(begin), self.tz)
         return self.filter.narrowed([Condition(column, Operator.GTE, (bound,))]), name_text(bound.text)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeVar
@@ -105,13 +104,16 @@ class Runtime:
         self.broadcaster.wake()
 
     def _load(self, connection: Connection | None = None) -> dict[int, Table]:
-        with nullcontext(connection) if connection else self.database.connection() as session:
-            try:
-                # so that a change of shape is in the log before a table of the new one is used
-                catalog.check_shapes(session)
-                return catalog.load(session)
-            except UndefinedError:
-                raise NotInstalledError from None
+        try:
+            return _checked(connection) if connection else self.database.run(_checked)
+        except UndefinedError:
+            raise NotInstalledError from None
+
+
+def _checked(connection: Connection) -> dict[int, Table]:
+    # so that a change of shape is in the log before a table of the new one is used
+    catalog.check_shapes(connection)
+    return catalog.load(connection)
 
 
 @lru_cache(maxsize=1024)

@@ -9,6 +9,7 @@ from sseapp import sse
 from sseapp.channel import Channel
 from sseapp.cursor import Cursor, Snapshot, encode
 from sseapp.hub import Hub, Stream
+from sseapp.ring import FRAME_SIZE
 
 
 class Standing:
@@ -70,15 +71,20 @@ class StandingInLog(Standing):
             elif reached is not None:
                 self._reached = reached
             return joined.data
-        frames, self.position = self.channel.read(self.position)
+        frames, _ = self.channel.read(self.position)
         if not frames:
             self._reached = reached or self._reached
             return b""
-        pieces = []
+        pieces, size = [], 0
         for frame in frames:
+            # nobody shares these bytes, so they must not be a whole ring
+            if size >= FRAME_SIZE:
+                break
+            self.position += 1
             if self._seen is not None and frame.after.contains(self._seen):
                 self._seen = None
             pieces.append(frame.ready if self._seen is None else frame.beyond(self._seen))
+            size += len(pieces[-1])
             if frame.events and pieces[-1]:
                 self._told = frame.upto
                 if frame.complete:

@@ -84,7 +84,7 @@ class Subscription(ABC, Generic[AnyChannel]):
     def cut(self) -> None:
         """Count the client as one that was too slow for its ring; its cursor brings it back."""
         self._runtime.places.cut += 1
-        _log.info("A client of %s was too slow for its ring and is cut.", self._path)
+        _log.warning("A client of %s was too slow for its ring and is cut.", self._path)
 
     def ending(self) -> bytes:
         """The last bytes before the server closes."""
@@ -203,8 +203,7 @@ class Changes(Subscription[Stream]):
     def _now(self, stream: Stream) -> bytes:
         def read() -> tuple[int, str | None, Snapshot]:
             position, _, bound = stream.note()
-            with self._runtime.database.connection() as connection:
-                return position, bound, changelog.position(connection).upto
+            return position, bound, self._runtime.database.run(changelog.position).upto
 
         position, bound, upto = stream.shared("now", read)
         self._stand(position, upto)

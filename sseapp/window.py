@@ -22,11 +22,6 @@ def start(last: timedelta, now: datetime) -> datetime:
     return _EPOCH + moved // step(last) * step(last)
 
 
-def moves(last: timedelta, now: datetime) -> datetime:
-    """When, after ``now``, the beginning moves next."""
-    return start(last, now) + last + step(last)
-
-
 def microseconds(moment: datetime) -> int:
     """``moment`` (aware) in microseconds since 1970-01-01 (UTC)."""
     return (moment - _EPOCH) // _MICROSECOND

@@ -327,6 +327,16 @@ def test_an_idle_session_that_has_died_is_no_error(newest):
     database.close()
 
 
+def test_nor_where_a_session_is_used_for_more_than_a_statement(newest):
+    database = Database(newest, size=1)
+    with database.connection() as one:
+        pid = _pid(one)
+    with closing(Connection(newest)) as other:
+        other.query("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    assert database.run(_pid) != pid
+    database.close()
+
+
 def test_descriptors_above_1023(newest):
     """select() takes none of them: it strikes when the listener reconnects while a thousand streams are open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

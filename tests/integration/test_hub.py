@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from support.clusters import wait_until
 
 from sseapp import question
 from sseapp.change import Batch, Change
 from sseapp.channel import ResetError
 from sseapp.cursor import Snapshot
-from sseapp.errors import ShapeChangedError
+from sseapp.errors import NotInstalledError, ShapeChangedError
 from sseapp.hub import Hub
 from sseapp.table import Column, Table
 
@@ -222,6 +224,102 @@ def test_a_subscriber_that_waits_is_woken(bench):
     bench.tell(bench.change("i", new=1))
     waiting.join(5)
     assert woken == [["insert"]]
+
+
+class Queue:
+    """A lock that counts those who have come to it."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.came = 0
+
+    def __enter__(self):
+        self.came += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_):
+        self._lock.release()
+
+
+class Slow:
+    """Loads that end when the test says so; ``begun`` holds how each is to end."""
+
+    def __init__(self):
+        self.begun = []
+        self.hub = Hub(self._load, ring=1000, rings=1000, clock=lambda: datetime.now(UTC))
+        self.hub._loading = self.queue = Queue()
+        self.callers = []
+
+    def _load(self, *_):
+        self.begun.append(found := Future())
+        return found.result(5)
+
+    def call(self, *connection):
+        """Ask for the tables beside the test; when the call has begun it is returned."""
+        asked, before = Future(), len(self.begun)
+
+        def ask():
+            try:
+                asked.set_result(self.hub.refresh(*connection))
+            except NotInstalledError as error:
+                asked.set_exception(error)
+
+        thread = threading.Thread(target=ask)
+        self.callers.append(thread)
+        thread.start()
+        if not before or connection:
+            wait_until(lambda: len(self.begun) > before, what="the load")
+        return asked
+
+    def gather(self, count):
+        """So many that wait for a load that is under way."""
+        found = [self.call() for _ in range(count)]
+        wait_until(lambda: self.queue.came == count + 1, what="those who wait")
+        return found
+
+
+@pytest.fixture
+def slow():
+    found = Slow()
+    yield found
+    for thread in found.callers:
+        thread.join(5)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_those_who_wait_for_the_tables_share_one_load_that_began_after_they_asked(slow, fails):
+    first = slow.call()
+    others = slow.gather(20)
+    slow.begun[0].set_result({1: ORDERS})
+    assert first.result(5) == {1: ORDERS}
+    wait_until(lambda: len(slow.begun) == 2, what="the load for all others")
+    if fails:
+        slow.begun[1].set_exception(NotInstalledError())
+        assert all(isinstance(other.exception(5), NotInstalledError) for other in others)
+    else:
+        slow.begun[1].set_result({2: OTHERS})
+        assert all(other.result(5) == {2: OTHERS} for other in others)
+    assert len(slow.begun) == 2
+    assert slow.hub.tables == ({1: ORDERS} if fails else {2: OTHERS})
+
+
+def test_the_listener_waits_for_no_other_load_and_a_later_one_prevails(slow):
+    slow.call()
+    listener = slow.call(object())
+    slow.begun[1].set_result({2: OTHERS})
+    assert listener.result(5) == {2: OTHERS}
+    slow.begun[0].set_result({1: ORDERS})
+    slow.callers[0].join(5)
+    assert slow.hub.tables == {2: OTHERS}
+
+
+def test_a_load_that_failed_takes_nothing_from_one_that_did_not(slow):
+    failing = slow.call()
+    listener = slow.call(object())
+    slow.begun[0].set_exception(NotInstalledError())
+    assert failing.exception(5)
+    slow.begun[1].set_result({2: OTHERS})
+    assert listener.result(5) == slow.hub.tables == {2: OTHERS}
 
 
 def test_joining_before_anything_is_known_is_refused(bench):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -238,3 +241,30 @@ def test_a_heartbeat_goes_to_all_who_heard_nothing(ground, monkeypatch):
     ground.broadcaster._beat()
     beats = [_taken(client) for client in clients]
     assert beats == [chunk(Standing(ground.channel).heartbeat())] * 3
+
+
+def test_one_that_comes_when_all_were_sent_off_is_sent_off_too(ground):
+    """Its snapshot took longer than the end of the process: it would wait for ever."""
+    ground.broadcaster.done.set()
+    follower, stream = ground.client()
+    assert _taken(stream) == chunk(b"bye") + chunk(b"")
+    assert follower.closed
+    assert stream.recv(1) == b""
+
+
+def test_one_that_cannot_be_watched_stays_its_host_s(ground, monkeypatch):
+    ground.client()
+    clients = len(ground.broadcaster._clients)
+    follower, (ours, _) = Follower(ground.channel), ground.pair()
+    before = set(Path("/proc/self/fd").iterdir())
+    monkeypatch.setattr(ground.broadcaster, "_poll", SimpleNamespace(register=_refuse))
+    with pytest.raises(OSError, match="no room"):
+        ground.broadcaster.hand_over(ours.fileno(), follower, chunked=True)
+    monkeypatch.undo()
+    assert not follower.handed_over
+    assert len(ground.broadcaster._clients) == clients
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def _refuse(*_):
+    raise OSError(errno.ENOSPC, "no room")

@@ -99,3 +99,10 @@ def test_overrides_win():
 def test_on_threads_two_are_kept_for_everything_else(monkeypatch, is_green, most, threads, streams):
     monkeypatch.setattr(concurrency, "is_green", lambda: is_green)
     assert Settings.from_environ({}, max_streams=most, threads=threads).streams == streams
+
+
+def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting():
+    said = {"SSEAPP_SERVICE_HOST": "10.0.0.1", "SSEAPP_PORT": "tcp://10.0.0.1:80", "SSEAPP_PORT_80_TCP_PORT": "80"}
+    assert Settings.from_environ(said) == Settings.from_environ({})
+    with pytest.raises(SettingError, match="SSEAPP_PORTS"):
+        Settings.from_environ({"SSEAPP_PORTS": "80"})

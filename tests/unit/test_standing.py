@@ -6,7 +6,7 @@ import pytest
 
 from sseapp.channel import Channel
 from sseapp.cursor import Snapshot
-from sseapp.ring import Frame
+from sseapp.ring import FRAME_SIZE, Frame
 from sseapp.standing import Standing, StandingInLog
 
 CHANNEL, OTHER = Channel(limit=100), Channel(limit=100)
@@ -87,3 +87,14 @@ def test_who_was_told_more_may_not_be_given_an_id_that_says_less():
     one.take()
     other.position = one.position
     assert not one.is_like(other)
+
+
+def test_a_first_take_brings_a_frame_s_worth_and_the_next_the_rest():
+    """Nobody shares its bytes: of a whole ring each client that is slow would hold as much."""
+    channel = Channel(limit=1 << 30)
+    for number in range(10):
+        channel.append(Frame(Snapshot(6 + number), Snapshot(7 + number), raw=b"%d" % number * (FRAME_SIZE // 2)))
+    standing = _in_log(upto=99, channel=channel)
+    taken = [standing.take() for _ in range(6)]
+    assert [len(data) for data in taken] == [FRAME_SIZE] * 5 + [0]
+    assert b"".join(taken) == b"".join(b"%d" % number * (FRAME_SIZE // 2) for number in range(10))

@@ -92,7 +92,9 @@ def _pooler(settings: Settings, connection: Connection) -> Iterator[Finding]:
 
 
 def _schema(connection: Connection) -> Iterator[Finding]:
-    if not schema.is_installed(connection):
+    if connection.query(_named("entrance")) == [(False,)]:
+        yield _no_rights()
+    elif not schema.is_installed(connection):
         advice = "`python -m sseapp watch TABLE` installs it; `python -m sseapp sql` prints what that does."
         yield Finding("schema", False, "sseapp is not installed in this database.", advice)
     elif schema.is_current(connection):
@@ -106,8 +108,12 @@ def _rights(connection: Connection) -> Iterator[Finding]:
     if connection.query(_named("rights")) == [(True,)]:
         yield Finding("rights", True, "this role may read the log")
         return
+    yield _no_rights()
+
+
+def _no_rights() -> Finding:
     advice = "Connect as the role that installed sseapp, or GRANT that role to this one."
-    yield Finding("rights", False, "This role may not read the log.", advice)
+    return Finding("rights", False, "This role may not read the log.", advice)
 
 
 def _tables(connection: Connection) -> Iterator[Finding]:

@@ -55,7 +55,7 @@ class Result(Channel):
         backoff = Backoff()
         while not self._is_idle():
             try:
-                stream = self._runtime.hub.join(self.table, self.question)
+                stream = self._runtime.hub.join(self.table, self.question.heard)
                 try:
                     self._follow(stream, backoff)
                 finally:
@@ -76,30 +76,39 @@ class Result(Channel):
 
     def _follow(self, stream: Stream, backoff: Backoff) -> None:
         self._stream = stream
+        scope = self._runtime.hub.scope(self.table, self.question)
+        if stream.reason is not None:
+            # so the scope may be of another epoch
+            raise ResetError(stream.reason)
+        told, changed = "", True
         while not self._is_idle():
             position, filter_, _ = stream.note()
             rows = snapshot.read(self._runtime.database, self.table, self.question, filter_)
             self.queries += 1
             backoff.reset()
             again = monotonic() + self.question.every
-            event = sse.event("rows", snapshot.data(self.table, rows), id=encode(Cursor(rows.upto), stream.scope))
-            self.append(Frame(rows.upto, rows.upto, raw=event))
-            self._await_change(stream, position, rows)
+            data = snapshot.data(self.table, rows)
+            if changed or data != told:
+                event = sse.event("rows", data, id=encode(Cursor(rows.upto), scope))
+                self.append(Frame(rows.upto, rows.upto, raw=event))
+                told = data
+            changed = self._await_change(stream, position, rows)
             self._sleep(again - monotonic())
 
-    def _await_change(self, stream: Stream, position: int, rows: Rows) -> None:
-        """Return once a row of the result has changed since it was read, or has left a window that moved."""
+    def _await_change(self, stream: Stream, position: int, rows: Rows) -> bool:
+        """Return once a row of the result has changed since it was read; false where one may have left the window."""
         seen, oldest = rows.upto, None
         while not self._is_idle():
             frames, position = stream.read(position)
             if any(not seen.sees(event.xid) for frame in frames for event in frame.events):
-                return
+                return True
             if any(frame.raw for frame in frames) and rows.rows:
                 oldest = oldest or self._oldest(rows)
                 filter_ = stream.filter
                 if not set(filter_.columns) <= oldest.keys() or not filter_.matches(oldest):
-                    return
+                    return False
             stream.wait(position, _LONG, self._is_idle)
+        return False
 
     def _oldest(self, rows: Rows) -> Mapping[str, str]:
         """The row that leaves a moving window first, of rows that show the range column; else any row."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -70,6 +70,14 @@ class Question:
             for term in self.order
         )
         return f"{self.canonical}&order={terms}&limit={self.limit}"
+
+    @property
+    def heard(self) -> Question:
+        """The question whose changes may change the rows of this one: it sees the columns of the order, too."""
+        if self.columns is None:
+            return self
+        seen = {*self.columns, *(term.column for term in self.order)}
+        return replace(self, columns=tuple(column.name for column in self.table.columns if column.name in seen))
 
     def begin(self, now: datetime) -> datetime | None:
         """Where the moving window begins at ``now`` (aware), ``None`` without ``last``."""

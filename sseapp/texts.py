@@ -21,5 +21,5 @@ def check(name: str, text: str) -> None:
     if _UNUSABLE.search(name) or _UNUSABLE.search(text):
         raise BadParameterError(
             "A NUL character or half a surrogate pair is in it, which no text in PostgreSQL can hold; leave it out.",
-            parameter=shown(name),
+            parameter=shown(name) if _UNUSABLE.search(name) else name,
         )

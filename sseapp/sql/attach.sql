@@ -9,7 +9,7 @@ DECLARE
     -- sorts before the application's own triggers, so that a change is logged before those it causes
     name text := '!sseapp_' || watch;
 BEGIN
-    RETURN ARRAY[name, name || '_truncate'] || CASE WHEN function LIKE 'log\_rows%' THEN ARRAY[name || '_update', name || '_delete']
+    RETURN ARRAY[name, name || '_truncate'] || CASE WHEN function LIKE E'log\\_rows%' THEN ARRAY[name || '_update', name || '_delete']
                                                     ELSE '{}' END;
 END
 $body$;

@@ -4,6 +4,9 @@
 SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(),
        current_setting('default_transaction_read_only')::bool, current_user::text;
 
+-- name: entrance
+SELECT CASE WHEN n.oid IS NULL THEN true ELSE has_schema_privilege(n.oid, 'USAGE') END FROM (SELECT to_regnamespace('sseapp')::oid) n(oid);
+
 -- name: rights
 SELECT has_schema_privilege('sseapp', 'USAGE') AND has_table_privilege('sseapp.change', 'SELECT')
    AND has_table_privilege('sseapp.state', 'SELECT') AND has_table_privilege('sseapp.watched_table', 'SELECT')

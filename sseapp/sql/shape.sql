@@ -24,7 +24,7 @@ BEGIN
 END
 $body$;
 
--- What a type's name does not tell: an enum's labels, a composite's columns, also below a domain or an array; else null.
+-- What a type's name does not tell: an enum's labels, a composite's columns, also below a domain, an array, a range, a composite; else null.
 CREATE OR REPLACE FUNCTION sseapp.type_detail(type oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -36,16 +36,48 @@ DECLARE
 BEGIN
     WHILE inner_type <> 0 LOOP
         type := inner_type;
-        SELECT t.typtype, t.typrelid, CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END
+        SELECT t.typtype, t.typrelid, CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN t.typcategory = 'A' THEN t.typelem ELSE coalesce(
+            (SELECT r.rngsubtype FROM pg_range r WHERE type IN (r.rngtypid, r.rngmultitypid)), 0) END
         INTO kind, columns_of, inner_type FROM pg_type t WHERE t.oid = type;
     END LOOP;
     IF kind = 'e' THEN
         RETURN (SELECT jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = type);
     ELSIF kind = 'c' THEN
-        RETURN (SELECT jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)) FROM pg_attribute a
+        RETURN (SELECT jsonb_object_agg(a.attname, sseapp.type_told(a.atttypid, a.atttypmod)) FROM pg_attribute a
                 WHERE a.attrelid = columns_of AND a.attnum > 0 AND NOT a.attisdropped);
     END IF;
     RETURN NULL;
+END
+$body$;
+
+-- A type by its name and what that does not tell, which no type of PostgreSQL's own has.
+CREATE OR REPLACE FUNCTION sseapp.type_told(type oid, modifier integer) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN jsonb_build_array(format_type(type, modifier), CASE WHEN type >= 16384 THEN sseapp.type_detail(type) END);
+END
+$body$;
+
+-- The columns of an index that always tells rows apart, by columns that are "seen": unique, over all rows and columns that are
+-- never null, and not only at the commit. Null where there is none.
+CREATE OR REPLACE FUNCTION sseapp.key(relation oid, seen smallint[]) RETURNS smallint[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN (
+        SELECT k.columns FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid,
+             LATERAL (SELECT (i.indkey::smallint[])[0:i.indnkeyatts - 1]) k(columns)
+        WHERE i.indrelid = relation AND i.indisunique AND i.indisvalid AND i.indimmediate
+          AND i.indpred IS NULL AND i.indexprs IS NULL
+          AND i.indnkeyatts = (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = relation AND a.attnotnull
+                               AND a.attnum = ANY (k.columns) AND a.attnum = ANY (seen))
+          -- from PostgreSQL 18 on NOT NULL may be promised for new rows only
+          AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = relation AND n.contype = 'n'
+                          AND NOT n.convalidated AND n.conkey[1] = ANY (k.columns))
+        ORDER BY i.indisprimary DESC, i.indisreplident DESC, i.indnkeyatts, x.relname LIMIT 1);
 END
 $body$;
 
@@ -79,25 +111,12 @@ AS $body$
 BEGIN
     RETURN QUERY SELECT w.id, jsonb_build_object(
         'name', jsonb_build_array(n.nspname, c.relname),
-        'columns', (SELECT jsonb_object_agg(v.attnum, jsonb_build_array(
-                        v.attname, format_type(v.atttypid, v.atttypmod),
-                        CASE WHEN v.atttypid >= 16384 THEN sseapp.type_detail(v.atttypid) END))
+        'columns', (SELECT jsonb_object_agg(v.attnum, jsonb_build_array(v.attname) || sseapp.type_told(v.atttypid, v.atttypmod))
                     FROM sseapp.visible_column v WHERE v.watch = w.id),
         'names', (SELECT jsonb_object_agg(a.attnum, a.attname) FROM pg_attribute a
                   WHERE a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped),
         'range', (SELECT v.attnum FROM sseapp.visible_column v WHERE v.watch = w.id AND v.attnum = w.range_attnum),
-        -- an index that always tells rows apart, by columns that subscribers see: unique, over all rows and columns that are
-        -- never null, and not only at the commit
-        'key', (SELECT k.columns FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid,
-                     LATERAL (SELECT (i.indkey::smallint[])[0:i.indnkeyatts - 1]) k(columns)
-                WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
-                  AND i.indpred IS NULL AND i.indexprs IS NULL
-                  AND i.indnkeyatts = (SELECT count(*) FROM sseapp.visible_column v
-                                       WHERE v.watch = w.id AND v.attnotnull AND v.attnum = ANY (k.columns))
-                  -- from PostgreSQL 18 on NOT NULL may be promised for new rows only
-                  AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = c.oid AND n.contype = 'n'
-                                  AND NOT n.convalidated AND n.conkey[1] = ANY (k.columns))
-                ORDER BY i.indisprimary DESC, i.indisreplident DESC, i.indnkeyatts, x.relname LIMIT 1),
+        'key', sseapp.key(c.oid, ARRAY(SELECT v.attnum FROM sseapp.visible_column v WHERE v.watch = w.id)),
         'partitions', CASE c.relkind WHEN 'p' THEN sseapp.partitions(c.oid, w.id) END,
         'triggers', (SELECT jsonb_object_agg(e.name, coalesce(r.tgenabled::text || ' ' || r.xmin, '-'))
                      FROM unnest(sseapp.trigger_names(w.id, w.trigger[1])) e(name)

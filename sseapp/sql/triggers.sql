@@ -120,16 +120,17 @@ END
 $body$;
 
 -- The text with every \u and \\ written so that nothing is left for a parser to decode, and back. Inside JSON, backslashes
--- pair from the left, as replace() takes them; a control character is never there to be mistaken.
+-- pair from the left, as replace() takes them; a control character is never there to be mistaken. (Backslashes stand in E'' here: what
+-- they mean in '' is a setting of the writer's.)
 CREATE OR REPLACE FUNCTION sseapp.masked(json_text text) RETURNS text
 LANGUAGE sql IMMUTABLE
 AS $body$
-    SELECT replace(replace(replace(replace(json_text, '\\', E'\x01'), '\u', E'\x02'), E'\x01', '\\a'), E'\x02', '\\b')
+    SELECT replace(replace(replace(replace(json_text, E'\\\\', E'\x01'), E'\\u', E'\x02'), E'\x01', E'\\\\a'), E'\x02', E'\\\\b')
 $body$;
 CREATE OR REPLACE FUNCTION sseapp.unmasked(json_text text) RETURNS text
 LANGUAGE sql IMMUTABLE
 AS $body$
-    SELECT replace(replace(json_text, '\\b', '\u'), '\\a', '\\')
+    SELECT replace(replace(json_text, E'\\\\b', E'\\u'), E'\\\\a', E'\\\\')
 $body$;
 
 -- Of a row's text the members with these names, in the names' order.
@@ -183,7 +184,7 @@ LANGUAGE plpgsql IMMUTABLE
 AS $body$
 DECLARE
     -- JSON's readers decode every string, and \u0000 has no decoded form
-    masking boolean := strpos(row_text, '\u') > 0;
+    masking boolean := strpos(row_text, E'\\u') > 0;
 BEGIN
     IF masking THEN
         row_text := sseapp.masked(row_text);

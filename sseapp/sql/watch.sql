@@ -199,15 +199,20 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
+    seen smallint[] := ARRAY(SELECT v.attnum FROM sseapp.visible_column v WHERE v.watch = present.id);
+    every smallint[] := ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = present.relation AND a.attnum > 0);
+    -- without its key the next best may still do, but not in place of a primary one
     needed smallint[] := present.range_attnum || present.shown || ARRAY(
-        SELECT unnest(i.indkey::smallint[]) FROM pg_index i WHERE i.indrelid = present.relation AND i.indisprimary);
+        SELECT unnest((i.indkey::smallint[])[0:i.indnkeyatts - 1]) FROM pg_index i
+        WHERE i.indrelid = present.relation AND i.indisprimary AND i.indimmediate)
+        || CASE WHEN sseapp.key(present.relation, seen) IS NULL THEN sseapp.key(present.relation, every) END;
     lost record;
     range_type regtype := (SELECT sseapp.base_type(a.atttypid) FROM pg_attribute a
                            WHERE a.attrelid = present.relation AND a.attnum = present.range_attnum);
 BEGIN
     SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS names, bool_or(a.attgenerated = 'v') AS virtual INTO lost
     FROM pg_attribute a WHERE a.attrelid = present.relation AND a.attnum = ANY (needed)
-      AND NOT EXISTS (SELECT FROM sseapp.visible_column v WHERE v.watch = present.id AND v.attnum = a.attnum);
+      AND a.attnum <> ALL (seen);
     IF lost.virtual THEN
         RAISE invalid_parameter_value USING MESSAGE = format(
             '%s: triggers do not see the values of virtual generated columns (%s).', present.relation, lost.names);
@@ -216,7 +221,7 @@ BEGIN
             MESSAGE = format('%s: subscribers need the key and the range column, so they cannot be left out (%s).',
                              present.relation, lost.names),
             HINT = CASE WHEN present.shown IS NULL THEN 'Do not hide them.' ELSE 'Name them in only_columns too.' END;
-    ELSIF NOT EXISTS (SELECT FROM sseapp.visible_column v WHERE v.watch = present.id) THEN
+    ELSIF seen = '{}' THEN
         RAISE invalid_parameter_value USING MESSAGE = format('%s: no column is left to see.', present.relation);
     ELSIF range_type NOT IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'int2'::regtype, 'int4'::regtype,
                              'int8'::regtype, 'numeric'::regtype, 'float4'::regtype, 'float8'::regtype) THEN

@@ -73,6 +73,18 @@ def test_columns_order_and_limit(site):
         assert (data["rows"], data["more"]) == ([{"id": 2, "b": "q"}, {"id": 1, "b": "p"}], False)
 
 
+def test_a_column_that_is_only_ordered_by_counts(site):
+    table = site.table("id int PRIMARY KEY, a text, b int", rows="(1, 'x', 1), (2, 'y', 2)")
+    with site.follow(table, "rows", columns="a", order="b.desc", limit=1, every="100ms") as stream:
+        assert stream.event("rows").json["rows"] == [{"id": 2, "a": "y"}]
+        site.sql(f"UPDATE {table} SET b = 9 WHERE id = 1")
+        assert stream.event("rows").json["rows"] == [{"id": 1, "a": "x"}]
+    # its cursors are those of the question, whatever it hears besides
+    with site.follow(table, columns="a", last_id=stream.last_id) as changes:
+        site.sql(f"UPDATE {table} SET a = 'z' WHERE id = 1")
+        assert changes.event().name == "update"
+
+
 def test_only_a_change_in_the_range_sends_the_result_again(site):
     table = site.table("id int PRIMARY KEY, n int", watch="range_column => 'n'", rows="(1, 5), (2, 50)")
     with site.follow(table, "rows", start=10, every="100ms") as stream:
@@ -135,6 +147,17 @@ def test_no_query_while_nothing_in_the_range_changes(newest, queries):
         newest.sql(f"UPDATE {table} SET n = 10 WHERE id = 1")
         stream.event("rows")
         assert read.count == 2
+
+
+def test_a_window_that_moves_and_leaves_all_as_it_was_sends_nothing(newest, queries):
+    table = newest.table("id int PRIMARY KEY, a text, at timestamptz", watch="range_column => 'at'")
+    newest.sql(f"INSERT INTO {table} VALUES (1, 'x', now() + interval '1 day')")
+    with queries(table) as read, newest.follow(table, "rows", last="2s", columns="a", every="100ms") as stream:
+        assert stream.event("rows").json["rows"] == [{"id": 1, "a": "x"}]
+        # it does not see the dates, so it has to look
+        wait_until(lambda: read.count >= 3, what="looks at a window that has moved")
+        newest.sql(f"INSERT INTO {table} VALUES (2, 'y', now() + interval '1 day')")
+        assert stream.event("rows").json["rows"] == [{"id": 1, "a": "x"}, {"id": 2, "a": "y"}]
 
 
 def test_who_comes_later_gets_the_newest_result_without_a_query(newest, queries):

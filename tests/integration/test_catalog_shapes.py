@@ -16,6 +16,9 @@ TABLES = """
 CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE DOMAIN feeling AS mood; CREATE TYPE pair AS (x int, y int);
 CREATE TABLE t (id int PRIMARY KEY, at timestamptz, name text NOT NULL, secret text, m mood, f feeling, ms mood[],
                 p pair);
+CREATE TYPE deep AS ENUM ('x'); CREATE TYPE inner_pair AS (e deep); CREATE TYPE outer_pair AS (i inner_pair[]);
+CREATE TYPE deep_range AS RANGE (subtype = deep);
+CREATE TABLE nested (id int PRIMARY KEY, o outer_pair, r deep_range);
 CREATE TABLE p (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);
 CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
 CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (id);
@@ -28,6 +31,7 @@ CREATE TABLE loose (id int PRIMARY KEY, n int);
 def site(site):
     site.run(TABLES)
     site.t, site.p = site.watch("t", "at", hide=["secret"]), site.watch("p")
+    site.watch("nested")
     assert site.value("SELECT sseapp.check_shapes()") == 0
     return site
 
@@ -51,6 +55,8 @@ TOLD = {
     "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'": "columns have changed: f, m, ms",
     "ALTER TYPE pair RENAME ATTRIBUTE x TO z CASCADE": "columns have changed: p",
     "ALTER TYPE pair RENAME TO couple": "columns have changed: p",
+    "ALTER TYPE deep RENAME VALUE 'x' TO 'y'": "columns have changed: o, r",
+    "ALTER TYPE inner_pair RENAME ATTRIBUTE e TO f CASCADE": "columns have changed: o",
     "ALTER TABLE t DROP CONSTRAINT t_pkey": "the key has changed",
     "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (name)": "the key has changed",
     "ALTER TABLE t DROP at": "columns have changed: at; the range column was dropped",

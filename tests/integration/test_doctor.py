@@ -68,6 +68,16 @@ def test_what_leaves_nothing_to_look_at_is_the_last_it_says(session, pg18_dsn, h
     assert last.advice
 
 
+def test_a_role_that_may_not_even_enter(session, pg18_dsn):
+    session.query("CREATE ROLE nobody_here LOGIN")
+    try:
+        *_, last = findings(pg18_dsn.replace("//postgres@", "//nobody_here@")).values()
+        assert (last.step, last.well) == ("rights", False)
+        assert "GRANT" in last.advice
+    finally:
+        session.query("DROP ROLE nobody_here")
+
+
 def test_a_replica(own_cluster):
     with standby(own_cluster) as second:
         (found,) = findings(second.dsn()).values()

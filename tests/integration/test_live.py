@@ -20,6 +20,13 @@ def running(pg18, pg18_dsn):
         yield found
 
 
+def test_with_its_last_subscriber_a_result_is_forgotten(running):
+    results = running.runtime.results
+    with closing(Rows(running.runtime, "orders", [])), closing(Rows(running.runtime, "orders", [("limit", "1")])):
+        assert len(results._results) == 2
+    assert results._results == {}
+
+
 @pytest.mark.timeout(30)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("error", [ConnectionLostError(), ValueError()], ids=["database", "ours"])

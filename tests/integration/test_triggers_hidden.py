@@ -44,6 +44,13 @@ def test_an_update_of_hidden_columns_alone_is_no_change(site, options):
     assert [kind for kind, _, _ in site.log()] == ["i"]
 
 
+def test_a_writer_to_whom_backslashes_are_escapes_is_not_stopped(site):
+    site.watch("t", hide=["secret"])
+    writer = site.session(setup="SET standard_conforming_strings = off")
+    execute(writer, r"""INSERT INTO t VALUES (1, 'xyzzy', E'\\', E'"\\u0000 \\\\"')""")
+    assert site.log() == [("i", None, r'{"id":1,"name":"\\","extra":"\u0000 \\"}')]
+
+
 EXTRAS = [
     '{"secret":"xyzzy"}',
     '[{"id":1,"secret":"xyzzy"},"secret",{"secret" : "xyzzy"}]',

@@ -174,6 +174,22 @@ def test_refused_arguments(site, case):
     assert site.value("SELECT count(*) FROM sseapp.watched_table WHERE relation = 't'::regclass") == 0
 
 
+@pytest.mark.parametrize("options", [{"hide": ["code"]}, {"only_columns": ["name"]}], ids=["hide", "only"])
+def test_a_key_that_is_no_primary_one_cannot_be_left_out_either(site, options):
+    site.run("CREATE TABLE k (code text NOT NULL UNIQUE, name text)")
+    with pytest.raises(psycopg2.Error, match=r"cannot be left out \(code\)"):
+        site.watch("k", **options)
+    site.run("ALTER TABLE k ALTER name SET NOT NULL, ADD UNIQUE (name)")
+    site.watch("k", **options)
+    assert site.value("SELECT key FROM sseapp.watched WHERE \"table\" = 'k'") == ["name"]
+
+
+@pytest.mark.parametrize("key", ["PRIMARY KEY (id) INCLUDE (s)", "PRIMARY KEY (s) DEFERRABLE"])
+def test_what_is_no_key_may_be_left_out(site, key):
+    site.run(f"CREATE TABLE k (id int, s text, {key})")
+    site.watch("k", hide=["s"])
+
+
 def test_a_table_without_a_key_must_show_something(site):
     site.run("CREATE TABLE bag (x int)")
     with pytest.raises(psycopg2.Error, match="no column is left to see"):

@@ -234,9 +234,12 @@ class Database:
         finally:
             session.close()
 
-    def query(self, statement, parameters=None):
+    def run(self, use):
         with self.connection() as session:
-            return session.query(statement, parameters)
+            return use(session)
+
+    def query(self, statement, parameters=None):
+        return self.run(lambda session: session.query(statement, parameters))
 
     def answer(self, statement, parameters):
         if isinstance(statement, Composed):

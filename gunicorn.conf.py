@@ -1,5 +1,6 @@
 """Makes ``gunicorn wsgi`` right by itself; every line may be overridden on the command line."""
 
+import logging
 import os
 import resource
 import signal
@@ -62,8 +63,10 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """End the streams with a bye on SIGTERM; gunicorn would wait out ``graceful_timeout`` and kill them."""
-    del worker
+    """Log where gunicorn does. End the streams with a bye on SIGTERM; it would wait and kill them."""
+    ours, its = logging.getLogger("sseapp"), worker.log.error_log
+    ours.handlers, ours.propagate = its.handlers, False
+    ours.setLevel(its.level)
     from sseapp.runtime import close_all  # noqa: PLC0415  # not before the worker has monkey-patched
 
     handle = signal.getsignal(signal.SIGTERM)

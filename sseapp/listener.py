@@ -94,7 +94,7 @@ class Listener:
             while not self._stopping.is_set():
                 wait = self._keep_pace(connection, *self._read(connection))
                 if self.error is not None:
-                    _log.log(logging.WARNING if self.reconnects else logging.INFO, "The listener is listening.")
+                    _log.info("The listener is listening.")
                     self.error = None
                     backoff.reset()
                 if connection.wait_for_notify(min(wait, max(0.0, ticked + self._tick - monotonic()))):

@@ -84,7 +84,7 @@ class Subscription(ABC, Generic[AnyChannel]):
     def cut(self) -> None:
         """Count the client as one that was too slow for its ring; its cursor brings it back."""
         self._runtime.places.cut += 1
-        _log.warning("A client of %s was too slow for its ring and is cut.", self._path)
+        _log.info("A client of %s was too slow for its ring and is cut.", self._path)
 
     def ending(self) -> bytes:
         """The last bytes before the server closes."""

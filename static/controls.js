@@ -9,12 +9,13 @@ export class Controls {
   #fields;
   #onAsk;
 
-  /** `onAsk(question)` is called when the person has chosen something else. */
-  constructor(form, onAsk) {
+  /** `onAsk(question)` is called when the person has chosen something else, `onLook()` when about to choose a table. */
+  constructor(form, { onAsk, onLook }) {
     this.#form = form;
     this.#fields = form.elements;
     this.#onAsk = onAsk;
     form.addEventListener("change", (event) => this.#changed(event.target));
+    this.#fields.table.addEventListener("focus", onLook);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#onAsk(this.#question());
@@ -22,9 +23,11 @@ export class Controls {
     this.#fields.filter.addEventListener("search", () => this.#onAsk(this.#question()));
   }
 
-  offer(tables) {
+  /** Offer `tables`; `chosen` is the one that is shown, if it is among them. */
+  offer(tables, chosen) {
     this.#fields.table.replaceChildren(...tables.map(choice));
     this.#form.hidden = tables.length === 0;
+    if (chosen) this.#fields.table.value = pathOf(chosen);
   }
 
   /** Make the form say that no table is chosen. */

@@ -4,7 +4,7 @@ import { Backoff } from "./backoff.js";
 import { find, labelOf, liveliest, loadTables, pathOf } from "./catalog.js";
 import { Controls } from "./controls.js";
 import { Feed } from "./feed.js";
-import { changesUrl, fromQuery, toQuery } from "./question.js";
+import { changesUrl, fitting, fromQuery, toQuery } from "./question.js";
 import { StateView } from "./state.js";
 import { View } from "./view.js";
 
@@ -18,7 +18,10 @@ class Dashboard {
   #feed = null;
   #backoff = new Backoff();
   #timer = 0;
-  #controls = new Controls(byId("controls"), (question) => this.#ask(question));
+  #controls = new Controls(byId("controls"), {
+    onAsk: (question) => this.#ask(question),
+    onLook: () => this.#look(),
+  });
   #state = new StateView(byId("state"), byId("notice"), () => this.#again());
   #view = new View(byId("live"));
 
@@ -62,7 +65,9 @@ class Dashboard {
     else this.#load();
   }
 
-  #ask(question) {
+  #ask(asked) {
+    const table = find(this.#tables, asked.table);
+    const question = table ? fitting(asked, table) : asked;
     history.pushState(null, "", toQuery(question));
     this.#follow(question);
   }
@@ -100,6 +105,15 @@ class Dashboard {
   #become(state) {
     this.#state.show(state);
     this.#view.become(state);
+    if (state.name === "reconnecting" && state.detail) this.#look(); // its table may have another name by now
+  }
+
+  /** Offer the tables that there are by now. */
+  async #look() {
+    const tables = await loadTables().catch(() => this.#tables);
+    if (JSON.stringify(tables) === JSON.stringify(this.#tables)) return;
+    this.#tables = tables;
+    this.#controls.offer(tables, this.#table);
   }
 
   /** After a reset the table may have another shape: begin again if it has. */

@@ -1,6 +1,7 @@
 // What the page asks: a table, a range, a filter. It lives in the page's address, so that a view can be shared.
 
-import { pathOf, quoted } from "./catalog.js";
+import { pathOf, quoted, rangeType } from "./catalog.js";
+import { isTime } from "./type.js";
 
 const FIELDS = ["table", "last", "start", "end", "filter"];
 const OPERATOR = /=(?:eq|neq|gt|gte|lt|lte|in|is)\./;
@@ -25,6 +26,11 @@ export function changesUrl(table, question) {
     url.searchParams.append(name, value);
   }
   return url;
+}
+
+/** `question` without the window, where `table` has no times that one could move along: it came from another table. */
+export function fitting({ last, ...rest }, table) {
+  return last && isTime(rangeType(table)) ? { last, ...rest } : rest;
 }
 
 function rangeOf(table, question) {

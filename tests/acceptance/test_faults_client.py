@@ -226,6 +226,7 @@ def test_a_client_that_is_too_slow_for_the_ring_is_cut_at_once(site):
         while client.recv(1 << 20):
             pass
         assert site.metric("streams_cut_total") == cut + 1
+        assert f"A client of {table} was too slow" in site.host.log
         site.settled()
 
 

@@ -104,7 +104,7 @@ def test_another_table_is_another_question(page, site, table, aged):
     until_ids(page, "2")
     page.click("#table option:not(:checked)")
     until_ids(page, "x")
-    assert address(page) == {"table": other, "last": "24h"}
+    assert address(page) == {"table": other}
     assert "Range" not in page.text(".controls")
     page.chrome.back()
     until_ids(page, "2")
@@ -132,3 +132,38 @@ def test_without_any_table_it_tells_how_to_watch_one(page, site, table):
     site.sql(f"INSERT INTO {table('first', 'id int PRIMARY KEY')} VALUES (7)")
     page.until_rows([["7"]])
     assert page.text(".welcome") == ""
+
+
+def test_a_window_is_not_taken_along_to_a_table_that_has_no_times(page, site, table, aged):
+    other = table("numbered", "id int PRIMARY KEY, n int", "n")
+    site.sql("INSERT INTO numbered VALUES (7, 70)")
+    page.open(table=aged, last="24h")
+    until_ids(page, "1", "2")
+    page.click("#table option:not(:checked)")
+    until_ids(page, "7")
+    page.until_state("Live")
+    assert address(page) == {"table": f"public.{other}"}
+    assert page.run("return document.querySelector('[name=range]:checked').value") == "all"
+
+
+def test_a_table_that_is_watched_later_is_offered(page, table, orders):
+    page.open(table=orders)
+    page.until_state("Live")
+    table("later", "id int PRIMARY KEY")
+    page.run("document.querySelector('#table').focus()")
+    offered = "return [...document.querySelectorAll('#table option')].map((option) => option.textContent)"
+    seen(lambda: page.run(offered) == ["later", "orders"], what="the table of later")
+    assert page.run("return document.querySelector('#table').value") == "public.orders"
+
+
+def test_a_table_that_was_renamed_is_offered_under_its_new_name(page, site, orders):
+    page.open(table=orders)
+    page.until_state("Live")
+    site.sql("ALTER TABLE orders RENAME TO orders_2")
+    try:
+        page.until_state("Reconnecting")
+        offered = "return [...document.querySelectorAll('#table option')].map((option) => option.textContent)"
+        seen(lambda: page.run(offered) == ["orders_2"], what="the new name")
+    finally:
+        site.sql("ALTER TABLE orders_2 RENAME TO orders")
+        page.complaints()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from support.watching import execute
+
+from sseapp import database
 
 TYPES = r"""
 CREATE TYPE mood AS ENUM ('sad', 'with "quotes"', 'größer');
@@ -96,6 +99,15 @@ def test_every_type_with_its_odd_values(site, server, hide):
         ]
     else:
         assert site.replayed() == site.rows("t")
+
+
+def test_triggers_pin_what_our_sessions_do(site):
+    """A snapshot and a change print a row alike."""
+    pinned = dict(re.findall(r"SET (\w+) = '?([^';]*)'?", database._SESSION))
+    del pinned["standard_conforming_strings"]  # a row's text does not depend on it
+    for name in ("log_row", "log_rows", "log_members", "log_rows_members"):
+        given = site.value("SELECT proconfig FROM pg_proc WHERE proname = %s", (name,))
+        assert pinned.items() <= dict(each.split("=", 1) for each in given).items()
 
 
 def id_(row):

@@ -200,7 +200,7 @@ REFUSED = [
     ({"id": "in.1,2"}, "id", "in.("),
     ({"id": "in.()"}, "id", ""),
     ({"id": "is.true"}, "id", "null"),
-    ({"at": "eq.\0"}, "'at'", "NUL"),
+    ({"at": "eq.\0"}, "at", "NUL"),
 ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ from sseapp.errors import CursorGoneError, NotInstalledError, UndefinedError
 from sseapp.pace import Reading
 
 _NO_ID = 2**62  # above every id: no row is asked for by its id
-_CHANGE = 8  # columns of a change
+_ROW = 9  # columns of a row of the log
+_SEPARATOR = "\x1e"  # between the rows of a pack, see sql/tables.sql
 _LOST = "the log has lost changes that were read already"
 _PRUNED = "changes since then have been pruned from the log"
 
@@ -75,8 +77,8 @@ def read(
 ) -> Batch:
     """What of the whole log comes next after ``cursor``: what was committed since, or the rest of a batch.
 
-    It is ``piece`` changes at the most, or ``size`` bytes of them (one change at least). ``sent`` is the greatest id
-    read before. The rest of a batch is read without the watches ``without``. Raises
+    It is as many rows of the log as hold ``piece`` changes, or ``size`` bytes of them. ``sent`` is the greatest id read
+    before. The rest of a batch is read without the watches ``without``. Raises
     :exc:`~sseapp.errors.CursorGoneError` where some of it has been pruned: a reader may be slower than the pruner.
     """
     reading = None
@@ -101,7 +103,7 @@ def read(
     rows = connection.query(_named("read_next"), further | {"piece": piece, "bytes": size, "without": list(without)})
     _check(cursor, *rows[0][:2])
     complete = rows[0][2] in (None, len(rows))
-    rows = [row for row in rows if row[-1 - _CHANGE] is not None]
+    rows = [row for row in rows if row[-1 - _ROW] is not None]
     return _batch(Snapshot.parse(further["after"]), cursor.upto, rows, sent, complete=complete, reading=reading)
 
 
@@ -113,7 +115,7 @@ def _check(cursor: Cursor, horizon: str, horizon_id: int) -> None:
 def _batch(
     after: Snapshot, upto: Snapshot, rows: list[tuple[Any, ...]], sent: int, *, complete: bool, reading: Reading | None
 ) -> Batch:
-    changes = tuple(_change(row[-_CHANGE:]) for row in rows)
+    changes = tuple(change for row in rows for change in _changes(row[-_ROW:]))
     ascending = not changes or changes[0].id > sent
     return Batch(after, upto, changes, complete=complete, ascending=ascending, reading=reading)
 
@@ -180,7 +182,8 @@ def _resume(query: Callable[..., list[tuple[Any, ...]]], watch: int, cursor: Cur
     epoch, snapshot, greatest, horizon, horizon_id, there = rows[0][:6]
     upto = Snapshot.parse(snapshot).cut(int(greatest))
     reason = _expiry(cursor, upto, Snapshot.parse(horizon), horizon_id, there=there)
-    changes = tuple(_change(row[6:]) for row in rows if row[6] is not None)
+    found = (change for row in rows if row[6] is not None for change in _changes(row[6:]))
+    changes = tuple(change for change in found if change.id >= rest or not cursor.upto.sees(change.xid))
     return Replay(epoch, upto, changes[:limit], more=len(changes) > limit, reason=reason)
 
 
@@ -207,6 +210,12 @@ def _named(name: str) -> str:
     return statements.named("queries")[name]
 
 
-def _change(row: tuple[Any, ...]) -> Change:
-    id_, xid, watch, kind, old, new, at, reason = row
-    return Change(id_, int(xid), watch, kind, old, new, at, reason)
+def _changes(row: tuple[Any, ...]) -> Iterator[Change]:
+    """The change that a row of the log holds, or those of a pack."""
+    id_, xid, watch, kind, count, old, new, at, reason = row
+    if count == 1:
+        yield Change(id_, int(xid), watch, kind, old, new, at, reason)
+        return
+    olds, news = (itertools.repeat(None) if rows is None else rows.split(_SEPARATOR) for rows in (old, new))
+    for place, before, after in zip(range(count), olds, news, strict=False):
+        yield Change(id_ + place, int(xid), watch, kind, before, after, at)

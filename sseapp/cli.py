@@ -86,8 +86,8 @@ def status() -> None:
             return
         for watched in connection.query(statements.named("queries")["watched"]):
             click.echo("{}.{}  key: {}  range: {}  hidden: {}".format(*watched))
-        ((changes, size, age),) = connection.query(statements.named("queries")["size"])
-        click.echo(f"log: {changes} changes, {size / 1e6:.1f} MB on disk, the oldest {age:.0f} s old")
+        ((rows, size, age),) = connection.query(statements.named("queries")["size"])
+        click.echo(f"log: {rows} rows, {size / 1e6:.1f} MB on disk, the oldest {age:.0f} s old")
         now = changelog.position(connection)
         click.echo(f"epoch: {now.epoch}  position: {now.upto}")
 

@@ -9,7 +9,7 @@ DECLARE
     -- sorts before the application's own triggers, so that a change is logged before those it causes
     name text := '!sseapp_' || watch;
 BEGIN
-    RETURN ARRAY[name, name || '_truncate'] || CASE WHEN function LIKE E'log\\_rows%' THEN ARRAY[name || '_update', name || '_delete']
+    RETURN ARRAY[name, name || '_truncate'] || CASE WHEN function = 'log_rows' THEN ARRAY[name || '_update', name || '_delete']
                                                     ELSE '{}' END;
 END
 $body$;
@@ -39,8 +39,8 @@ DECLARE
 BEGIN
     IF cardinality(names) = 4 THEN
         events := ARRAY['INSERT', 'TRUNCATE', 'UPDATE', 'DELETE'];
-        scopes := ARRAY['REFERENCING NEW TABLE AS new_rows', '', 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows',
-                        'REFERENCING OLD TABLE AS old_rows'];
+        scopes := ARRAY['REFERENCING NEW TABLE AS touched', '', 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows',
+                        'REFERENCING OLD TABLE AS touched'];
     END IF;
     FOR place IN 1 .. cardinality(names) LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION sseapp.%I(%s)', names[place], events[place],
@@ -78,7 +78,7 @@ BEGIN
     SELECT w.* INTO known FROM sseapp.watched_table w WHERE w.id = go_by_row.watch FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
         EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', known.relation);
-        known.trigger[1] := CASE known.trigger[1] WHEN 'log_rows' THEN 'log_row' ELSE 'log_members' END;
+        known.trigger[1] := 'log_row';
         PERFORM sseapp.drop_triggers(known.relation, sseapp.leftovers(known));
         UPDATE sseapp.watched_table w SET trigger = known.trigger WHERE w.id = known.id;
         PERFORM sseapp.create_triggers(known);

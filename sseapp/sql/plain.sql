@@ -27,8 +27,18 @@ BEGIN
 END
 $body$;
 
--- Logs the rows of a statement as they are. The settings as in log_row(); and one plan for all, which is not made anew for each
--- statement of one row once there was one of many.
+-- Of a row what subscribers may see; "names" as of chosen(), null where they see all. An expression, so that it becomes part of the caller's.
+CREATE OR REPLACE FUNCTION sseapp.seen(whole json, names text[], shown boolean) RETURNS text
+LANGUAGE sql VOLATILE
+AS $body$
+    SELECT CASE WHEN names IS NULL THEN whole::text ELSE sseapp.members(whole::text, names, shown) END
+$body$;
+
+-- Logs the rows of a statement, without the columns that subscribers may not see. The settings as in log_row(); and one plan for all, which
+-- is not made anew for each statement of one row once there was one of many.
+--
+-- Many rows are logged in packs of less than 2 kB, which PostgreSQL would compress beyond that. "upto" counts a pack's bytes, 57 for a
+-- row at the least, so that 1,800 are 32 rows at the most.
 CREATE OR REPLACE FUNCTION sseapp.log_rows() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -41,75 +51,58 @@ SET lc_monetary = 'C'
 SET plan_cache_mode = force_generic_plan
 AS $body$
 #variable_conflict use_variable
+DECLARE
+    watch integer := TG_ARGV[0];
+    names text[];
+    shown boolean := TG_ARGV[2] = 'show';
+    logged bigint;
 BEGIN
     IF TG_RELID <> TG_ARGV[1]::oid THEN
         RETURN NULL;
-    ELSIF TG_OP = 'INSERT' THEN
-        INSERT INTO sseapp.change (watch, kind, new) SELECT TG_ARGV[0]::integer, 'i', row_to_json(n.*) FROM new_rows n;
-    ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO sseapp.change (watch, kind, old) SELECT TG_ARGV[0]::integer, 'd', row_to_json(o.*) FROM old_rows o;
-    ELSE
-        -- both tables are filled side by side, so that a row's two versions have the same place. A FULL JOIN, as the plan is kept
-        -- from a statement of one row to one of a million, and there is no nested loop for it; OFFSET 0 lets it stay one.
+    ELSIF TG_NARGS > 2 THEN
+        names := sseapp.chosen(TG_ARGV);
+        IF names IS NULL THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    IF TG_OP <> 'UPDATE' THEN
+        -- the first ones one by one: to look whether there are many would cost a statement of one row a tenth more
         INSERT INTO sseapp.change (watch, kind, old, new)
-        SELECT TG_ARGV[0]::integer, 'u', t.before, t.after
-        FROM (SELECT place, o.before, n.after
-              FROM (SELECT row_number() OVER () AS place, row_to_json(o.*) AS before FROM old_rows o) o
-              FULL JOIN (SELECT row_number() OVER () AS place, row_to_json(n.*) AS after FROM new_rows n) n USING (place)
-              OFFSET 0) t
-        WHERE t.before::text <> t.after::text ORDER BY t.place;
-    END IF;
-    IF FOUND AND sseapp.is_quiet() THEN
-        PERFORM pg_notify('sseapp', '');
-    END IF;
-    RETURN NULL;
-END
-$body$;
-
--- Logs the rows of a statement without the columns that subscribers may not see.
-CREATE OR REPLACE FUNCTION sseapp.log_rows_members() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET TimeZone = 'UTC'
-SET DateStyle = 'ISO, MDY'
-SET IntervalStyle = 'postgres'
-SET bytea_output = 'hex'
-SET extra_float_digits = 1
-SET lc_monetary = 'C'
-SET plan_cache_mode = force_generic_plan
-AS $body$
-#variable_conflict use_variable
-DECLARE
-    shown boolean := TG_ARGV[2] = 'show';
-    names text[];
-BEGIN
-    IF TG_RELID <> TG_ARGV[1]::oid
-       OR (pg_identify_object_as_address('pg_class'::regclass, 'sseapp.binding'::regclass, 2)).object_names[3]
-          IS DISTINCT FROM TG_ARGV[5] THEN
-        RETURN NULL;
-    END IF;
-    names := sseapp.current_names(TG_ARGV[1]::oid, TG_ARGV[3]::smallint[]);
-    IF NOT shown THEN
-        names := names || TG_ARGV[4]::text[];
-    END IF;
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO sseapp.change (watch, kind, new)
-        SELECT TG_ARGV[0]::integer, 'i', sseapp.members(row_to_json(n.*)::text, names, shown) FROM new_rows n;
-    ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO sseapp.change (watch, kind, old)
-        SELECT TG_ARGV[0]::integer, 'd', sseapp.members(row_to_json(o.*)::text, names, shown) FROM old_rows o;
+        SELECT watch, lower(TG_OP)::"char", CASE TG_OP WHEN 'DELETE' THEN t.row END, CASE TG_OP WHEN 'INSERT' THEN t.row END
+        FROM (SELECT sseapp.seen(row_to_json(r.*), names, shown) AS row FROM touched r LIMIT 32) t;
+        GET DIAGNOSTICS logged = ROW_COUNT;
+        IF logged = 32 THEN
+            INSERT INTO sseapp.change (watch, kind, count, old, new)
+            SELECT watch, lower(TG_OP)::"char", p.count, CASE TG_OP WHEN 'DELETE' THEN p.rows END, CASE TG_OP WHEN 'INSERT' THEN p.rows END
+            FROM (SELECT count(*), string_agg(t.row, E'\x1e' ORDER BY t.upto) AS rows
+                  FROM (SELECT t.row, sum(GREATEST(octet_length(t.row), 57)) OVER (ROWS UNBOUNDED PRECEDING) AS upto
+                        FROM (SELECT sseapp.seen(row_to_json(r.*), names, shown) AS row FROM touched r OFFSET 32) t) t
+                  GROUP BY t.upto / 1800 ORDER BY t.upto / 1800) p;
+        END IF;
+    ELSIF EXISTS (SELECT FROM new_rows OFFSET 1) THEN
+        -- both tables are filled side by side, so that a row's two versions have the same place. A FULL JOIN, for which there is no nested
+        -- loop: the plan is kept from a statement of two rows to one of a million. OFFSET 0 lets it stay one.
+        INSERT INTO sseapp.change (watch, kind, count, old, new)
+        SELECT watch, 'u', count(*), string_agg(p.before, E'\x1e' ORDER BY p.upto), string_agg(p.after, E'\x1e' ORDER BY p.upto)
+        FROM (SELECT t.before, t.after, sum(GREATEST(octet_length(t.before) + octet_length(t.after), 57))
+                                        OVER (ORDER BY t.place ROWS UNBOUNDED PRECEDING) AS upto
+              FROM (SELECT place, o.before, n.after
+                    FROM (SELECT row_number() OVER () AS place, sseapp.seen(row_to_json(o.*), names, shown) AS before FROM old_rows o) o
+                    FULL JOIN (SELECT row_number() OVER () AS place, sseapp.seen(row_to_json(n.*), names, shown) AS after
+                               FROM new_rows n) n USING (place)
+                    OFFSET 0) t
+              WHERE t.before <> t.after) p
+        GROUP BY p.upto / 1800 ORDER BY p.upto / 1800;
+        GET DIAGNOSTICS logged = ROW_COUNT;
     ELSE
         INSERT INTO sseapp.change (watch, kind, old, new)
-        SELECT TG_ARGV[0]::integer, 'u', t.before, t.after
-        FROM (SELECT place, o.before, n.after
-              FROM (SELECT row_number() OVER () AS place, sseapp.members(row_to_json(o.*)::text, names, shown) AS before
-                    FROM old_rows o) o
-              FULL JOIN (SELECT row_number() OVER () AS place, sseapp.members(row_to_json(n.*)::text, names, shown) AS after
-                         FROM new_rows n) n USING (place)
-              OFFSET 0) t
-        WHERE t.before::text <> t.after::text ORDER BY t.place;
+        SELECT watch, 'u', t.before, t.after
+        FROM (SELECT sseapp.seen(row_to_json(o.*), names, shown) AS before, sseapp.seen(row_to_json(n.*), names, shown) AS after
+              FROM old_rows o, new_rows n OFFSET 0) t
+        WHERE t.before <> t.after;
+        GET DIAGNOSTICS logged = ROW_COUNT;
     END IF;
-    IF FOUND AND sseapp.is_quiet() THEN
+    IF logged > 0 AND sseapp.is_quiet() THEN
         PERFORM pg_notify('sseapp', '');
     END IF;
     RETURN NULL;

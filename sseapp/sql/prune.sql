@@ -23,7 +23,7 @@ AS $body$
     INSERT INTO sseapp.mark (at, snapshot, id)
     SELECT clock_timestamp(), sseapp.cut(pg_current_snapshot(), g.xid), g.id
     FROM (SELECT sseapp.greatest_xid() AS xid,
-                 GREATEST((SELECT c.id FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id) AS id
+                 GREATEST((SELECT c.id + c.count - 1 FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id) AS id
           FROM sseapp.state s) g
     WHERE NOT EXISTS (SELECT FROM sseapp.mark m WHERE m.at > clock_timestamp() - apart)
 $body$;
@@ -36,7 +36,7 @@ AS $body$
     -- ids have few gaps: their span times the width of the latest rows is near enough to the size, and costs nothing
     WITH latest AS MATERIALIZED (
         SELECT c.id, pg_column_size(c.*) AS bytes FROM sseapp.change c ORDER BY c.id DESC LIMIT 100),
-    room AS (SELECT max(l.id) - most / GREATEST(avg(l.bytes), 1) AS least_id FROM latest l)
+    room AS (SELECT max(l.id) - 32 * most / GREATEST(avg(l.bytes), 1) AS least_id FROM latest l)
     SELECT m.* FROM sseapp.mark m
     WHERE m.at <= GREATEST(
         clock_timestamp() - retention,

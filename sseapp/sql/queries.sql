@@ -4,7 +4,7 @@
 -- name: position
 -- Where the log stands now, without reading a change.
 SELECT sseapp.epoch(), pg_current_snapshot()::text, sseapp.greatest_xid()::text,
-       GREATEST((SELECT c.id FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id),
+       GREATEST((SELECT c.id + c.count - 1 FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id),
        s.horizon::text, s.horizon_id
 FROM sseapp.state s;
 
@@ -17,26 +17,27 @@ SELECT sseapp.mark_crash();
 SELECT r.* FROM sseapp.read(%(xmax)s, %(xip)s, %(piece)s, %(bytes)s) r WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false);
 
 -- name: read_next
--- A piece of what %(upto)s sees and %(after)s does not, above id %(above)s: %(piece)s changes or %(bytes)s bytes of it at the most, one change
+-- A piece of what %(upto)s sees and %(after)s does not, above id %(above)s: rows of the log until %(piece)s changes or %(bytes)s bytes are there, one
 -- at least. "found" counts them, to one more than %(piece)s: there is more where it counts more than come. Without the watches %(without)s
 -- but for their resets, which tell that a table is another now. By functions and not by comparing xids, so that the primary key is the one index there is to
 -- walk: it finds the next where the last ones ended.
 SELECT s.horizon::text, s.horizon_id, r.*
 FROM sseapp.state s LEFT JOIN LATERAL (
-    SELECT w.found, w.id, w.xid::text, w.watch, w.kind::text, w.old::text, w.new::text, to_json(w.at) #>> '{}', w.reason
-    FROM (SELECT p.*, count(*) OVER () AS found, sum(p.bytes) OVER (ORDER BY p.id) - p.bytes AS before
+    SELECT w.found, w.id, w.xid::text, w.watch, w.kind::text, w.count::integer, w.old, w.new, to_json(w.at) #>> '{}', w.reason
+    FROM (SELECT p.*, count(*) OVER () AS found, sum(p.count) OVER (ORDER BY p.id) - p.count AS changes_before,
+                 sum(p.bytes) OVER (ORDER BY p.id) - p.bytes AS bytes_before
           FROM (SELECT c.*, coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS bytes
                 FROM sseapp.change c
                 WHERE c.id > %(above)s AND (c.watch <> ALL (%(without)s::int[]) OR c.kind = 'r')
                   AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)
                   AND pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)
                 ORDER BY c.id LIMIT %(piece)s + 1) p) w
-    WHERE w.before < %(bytes)s
-    ORDER BY w.id LIMIT %(piece)s) r ON true;
+    WHERE w.changes_before < %(piece)s AND w.bytes_before < %(bytes)s
+    ORDER BY w.id) r ON true;
 
 -- name: rest
 -- How many changes of each watch such further pieces would bring, and the greatest id of them.
-SELECT c.watch, count(*), max(c.id)
+SELECT c.watch, sum(c.count)::bigint, max(c.id + c.count - 1)
 FROM sseapp.change c
 WHERE c.id > %(above)s
   AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)
@@ -47,7 +48,8 @@ GROUP BY c.watch;
 -- What a subscriber of one watch has not seen, with all that tells whether its cursor still serves:
 -- the epoch, the horizon of pruning, and whether the last transaction the cursor saw is still there.
 -- %(xmax)s, %(xip)s are those of the snapshot whose rows were all sent. Of %(upto)s the rest comes first: ids from %(from)s on;
--- %(also)s is the same where that rest is to be found by id, else above every id.
+-- %(also)s is the same where that rest is to be found by id, else above every id. A pack may begin up to 31 ids before that, and some of it be
+-- "known". Rows of the log come until there are more than %(piece)s changes.
 WITH seen AS MATERIALIZED (
     SELECT sseapp.epoch() AS epoch, pg_current_snapshot()::text AS snapshot,
            sseapp.greatest_xid()::text AS greatest,
@@ -56,13 +58,17 @@ WITH seen AS MATERIALIZED (
     FROM sseapp.state s)
 SELECT seen.epoch, seen.snapshot, seen.greatest, seen.horizon, seen.horizon_id, seen.there, r.*
 FROM seen LEFT JOIN LATERAL (
-    SELECT c.id, c.xid::text, c.watch, c.kind::text, c.old::text, c.new::text, to_json(c.at) #>> '{}', c.reason
-    FROM sseapp.change c
-    WHERE c.watch = %(watch)s
-      AND (c.xid >= %(xmax)s::xid8 OR c.id >= %(also)s OR c.xid = ANY (ARRAY(
-          SELECT unnest(%(xip)s::xid8[]) EXCEPT SELECT pg_snapshot_xip(pg_current_snapshot()))))
-      AND (c.id >= %(from)s OR NOT pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot))
-    ORDER BY NOT pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot), c.id LIMIT %(piece)s + 1) r ON true;
+    SELECT w.id, w.xid::text, w.watch, w.kind::text, w.count::integer, w.old, w.new, to_json(w.at) #>> '{}', w.reason
+    FROM (SELECT p.*, sum(p.count - p.known) OVER (ORDER BY p.is_new, p.id) - p.count + p.known AS before
+          FROM (SELECT c.*, n.is_new, CASE WHEN n.is_new THEN 0 ELSE GREATEST(%(from)s - c.id, 0) END AS known
+                FROM sseapp.change c, LATERAL (SELECT NOT pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)) n(is_new)
+                WHERE c.watch = %(watch)s
+                  AND (c.xid >= %(xmax)s::xid8 OR c.id > %(also)s - 32 OR c.xid = ANY (ARRAY(
+                      SELECT unnest(%(xip)s::xid8[]) EXCEPT SELECT pg_snapshot_xip(pg_current_snapshot()))))
+                  AND (n.is_new OR c.id > %(from)s - 32 AND c.id + c.count > %(from)s)
+                ORDER BY n.is_new, c.id LIMIT %(piece)s + 1) p) w
+    WHERE w.before <= %(piece)s
+    ORDER BY w.is_new, w.id) r ON true;
 
 -- name: rows
 -- The rows of a table that a filter takes, the snapshot they stand at, and the generation of the watch, in one statement. It names the
@@ -94,8 +100,8 @@ SELECT pg_current_xact_id()::text;
 SET LOCAL synchronous_commit = off; SELECT sseapp.quicken(%(milliseconds)s);
 
 -- name: size
--- How much the log holds: changes (by their ids, which have few gaps), bytes on disk, and the age of the oldest in seconds.
-SELECT coalesce(max(c.id) - min(c.id) + 1, 0), pg_total_relation_size('sseapp.change'),
+-- How much the log holds: rows (by their ids, which have few gaps), bytes on disk, and the age of the oldest in seconds.
+SELECT coalesce((max(c.id) - min(c.id)) / 32 + 1, 0), pg_total_relation_size('sseapp.change'),
        coalesce(extract(epoch FROM clock_timestamp() - (SELECT f.at FROM sseapp.change f ORDER BY f.id LIMIT 1)), 0)::float8
 FROM sseapp.change c;
 

@@ -30,11 +30,11 @@ END
 $body$;
 
 -- What the caller's statement sees and the snapshot (beyond: its xmax, xip) does not. The first row tells where the log stands, with the lease
--- and the clock that the pace goes by; rounded down, the clock tells an end as writers do. The changes follow in order of id where they
--- are no more than "piece" and "bytes"; else there are none, and "above" is an id that all of them are above.
+-- and the clock that the pace goes by; rounded down, the clock tells an end as writers do. The log's rows follow in order of id where their
+-- changes are no more than "piece" and "bytes"; else there are none, and "above" is an id that all of them are above.
 CREATE OR REPLACE FUNCTION sseapp.read(beyond xid8, xip xid8[], piece integer, bytes bigint)
 RETURNS TABLE (horizon text, horizon_id bigint, snapshot text, top text, lease bigint, clock bigint, above bigint,
-               id bigint, xid text, watch integer, kind text, old text, new text, at text, reason text)
+               id bigint, xid text, watch integer, kind text, count integer, old text, new text, at text, reason text)
 -- STABLE: all that it does is of the snapshot of the caller's statement
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -53,8 +53,8 @@ BEGIN
            floor(extract(epoch FROM clock_timestamp()) * 1000)
     INTO horizon, horizon_id, snapshot, top, lease, clock
     FROM sseapp.state s, sseapp.pace p;
-    SELECT count(*) <= piece AND coalesce(sum(u.size), 0) <= bytes INTO is_all
-    FROM (SELECT coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS size
+    SELECT coalesce(sum(u.count) <= piece AND sum(u.size) <= bytes, true) INTO is_all
+    FROM (SELECT c.count, coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS size
           FROM sseapp.unseen(beyond, ended) c LIMIT piece + 1) u;
     IF NOT is_all THEN
         above := sseapp.least_unseen_id(beyond, ended) - 1;
@@ -63,7 +63,7 @@ BEGIN
     IF is_all THEN
         RETURN QUERY
         SELECT NULL, NULL::bigint, NULL, NULL, NULL::bigint, NULL::bigint, NULL::bigint, c.id, c.xid::text, c.watch, c.kind::text,
-               c.old::text, c.new::text, to_json(c.at) #>> '{}', c.reason
+               c.count::integer, c.old, c.new, to_json(c.at) #>> '{}', c.reason
         FROM sseapp.unseen(beyond, ended) c ORDER BY c.id;
     END IF;
 END

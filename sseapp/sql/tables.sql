@@ -14,14 +14,17 @@ BEGIN
 END
 $body$;
 
--- One row for each change. A transaction is seen whole or not at all by its xid, ids give the order within.
+-- One row for each change, or for up to 32 of one statement: a pack. A transaction is seen whole or not at all by its xid, ids give the
+-- order within; those of a pack's changes are its own and those above it. What subscribers get is written as text, once: jsonb would refuse
+-- \u0000, and the application's write would fail. In a pack the rows are separated by U+001E, which is nowhere in JSON (as in RFC 7464).
 CREATE TABLE IF NOT EXISTS sseapp.change (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id bigint GENERATED ALWAYS AS IDENTITY (INCREMENT BY 32) PRIMARY KEY,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     watch integer NOT NULL,
-    kind "char" NOT NULL,  -- i, u, d: a row; t: TRUNCATE; r: what subscribers hold no longer serves, reason says why
-    old json,  -- json, not jsonb, which refuses \u0000: the application's write would fail
-    new json,
+    kind "char" NOT NULL,  -- i, u, d: rows; t: TRUNCATE; r: what subscribers hold no longer serves, reason says why
+    count smallint NOT NULL DEFAULT 1,
+    old text,
+    new text,
     reason text,
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
@@ -38,7 +41,7 @@ CREATE TABLE IF NOT EXISTS sseapp.watched_table (
     shown smallint[],  -- the allow-list; null: all that is not hidden
     see_all boolean NOT NULL,  -- subscribers may see all rows, in spite of row-level security
     since timestamptz NOT NULL DEFAULT now(),
-    trigger text[] NOT NULL,  -- the function and the arguments of the row trigger
+    trigger text[] NOT NULL,  -- the function and the arguments of the triggers
     shape jsonb,  -- as last told to subscribers
     generation integer NOT NULL DEFAULT 0,  -- counts the resets: what is of an older one no longer serves
     reason text  -- of the last reset
@@ -67,9 +70,12 @@ DO $body$
 BEGIN
     IF NOT EXISTS (SELECT FROM sseapp.state) THEN
         INSERT INTO sseapp.state (version, born, horizon, horizon_id, horizon_xid)
-        VALUES (1, gen_random_uuid(), '1:1:', 0, '0');
-    ELSIF (SELECT version FROM sseapp.state) > 1 THEN
+        VALUES (2, gen_random_uuid(), '1:1:', 0, '0');
+    ELSIF (SELECT version FROM sseapp.state) > 2 THEN
         RAISE EXCEPTION 'The schema sseapp is of a later version than this program: update the program.';
+    ELSIF (SELECT version FROM sseapp.state) < 2 THEN
+        RAISE EXCEPTION 'The schema sseapp is of an earlier version, with another log.'
+            USING HINT = 'Uninstall it (python -m sseapp uninstall), and watch the tables again.';
     END IF;
 END
 $body$;

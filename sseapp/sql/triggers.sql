@@ -21,7 +21,7 @@ $body$;
 -- A statement that changes several rows fires their triggers when it has changed them all. Where one of the application's
 -- triggers changes a further row of the same statement, that change is logged before the row's own: [2: b -> c] before
 -- [2: a -> b]. This puts the first into the second, [2: a -> c], and says whether it did.
-CREATE OR REPLACE FUNCTION sseapp.is_merged(watch integer, before json, after json) RETURNS boolean
+CREATE OR REPLACE FUNCTION sseapp.is_merged(watch integer, before text, after text) RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
@@ -34,11 +34,11 @@ BEGIN
         RETURN false;
     END IF;
     SELECT c.* INTO later FROM sseapp.change c
-    WHERE c.id > nested AND c.xid = pg_current_xact_id() AND c.watch = is_merged.watch AND c.old::text = after::text
+    WHERE c.id > nested AND c.xid = pg_current_xact_id() AND c.watch = is_merged.watch AND c.old = after
     ORDER BY c.id DESC LIMIT 1;
     IF NOT FOUND THEN
         RETURN false;
-    ELSIF before::text IS NOT DISTINCT FROM later.new::text THEN
+    ELSIF before IS NOT DISTINCT FROM later.new THEN
         DELETE FROM sseapp.change c WHERE c.id = later.id;
     ELSE
         UPDATE sseapp.change c SET old = before, kind = CASE WHEN before IS NULL THEN 'i' ELSE later.kind END
@@ -57,49 +57,6 @@ BEGIN
     IF coalesce(current_setting('sseapp.nested', true), '') = '' THEN
         PERFORM set_config('sseapp.nested', s.last_value::text, true) FROM sseapp.change_id_seq s;
     END IF;
-END
-$body$;
-
--- Logs a row as it is. The settings that its text depends on are pinned: the writer's session must not leak into it.
-CREATE OR REPLACE FUNCTION sseapp.log_row() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET TimeZone = 'UTC'
-SET DateStyle = 'ISO, MDY'
-SET IntervalStyle = 'postgres'
-SET bytea_output = 'hex'
-SET extra_float_digits = 1
-SET lc_monetary = 'C'
-AS $body$
-DECLARE
-    before json;
-    after json;
-BEGIN
-    IF TG_RELID <> TG_ARGV[1]::oid AND NOT sseapp.is_partition(TG_RELID, TG_ARGV[1]::oid) THEN
-        RETURN NULL;
-    ELSIF pg_trigger_depth() > 1 THEN
-        PERFORM sseapp.note_nested();
-    END IF;
-    IF TG_OP = 'DELETE' THEN
-        before := row_to_json(OLD);
-    ELSE
-        -- the images first, which costs less; json has no equality
-        IF TG_OP = 'UPDATE' THEN
-            IF NOT OLD *<> NEW THEN
-                RETURN NULL;
-            END IF;
-            before := row_to_json(OLD);
-        END IF;
-        after := row_to_json(NEW);
-        IF before::text = after::text OR NEW.xmax <> 0 AND sseapp.is_merged(TG_ARGV[0]::integer, before, after) THEN
-            RETURN NULL;
-        END IF;
-    END IF;
-    INSERT INTO sseapp.change (watch, kind, old, new) VALUES (TG_ARGV[0]::integer, lower(TG_OP)::"char", before, after);
-    IF sseapp.is_quiet() THEN
-        PERFORM pg_notify('sseapp', '');
-    END IF;
-    RETURN NULL;
 END
 $body$;
 
@@ -179,8 +136,8 @@ END
 $body$;
 
 -- Of a row's text what subscribers may see.
-CREATE OR REPLACE FUNCTION sseapp.members(row_text text, names text[], shown boolean) RETURNS json
-LANGUAGE plpgsql IMMUTABLE
+CREATE OR REPLACE FUNCTION sseapp.members(row_text text, names text[], shown boolean) RETURNS text
+LANGUAGE plpgsql IMMUTABLE STRICT
 AS $body$
 DECLARE
     -- JSON's readers decode every string, and \u0000 has no decoded form
@@ -195,8 +152,24 @@ BEGIN
 END
 $body$;
 
--- Logs a row without the columns that subscribers may not see.
-CREATE OR REPLACE FUNCTION sseapp.log_members() RETURNS trigger
+-- The names, as they are now, of the columns that these arguments of a trigger hide or show; null where they came out of a dump, whose
+-- numbers are another table's.
+CREATE OR REPLACE FUNCTION sseapp.chosen(arguments text[]) RETURNS text[]
+LANGUAGE plpgsql VOLATILE
+AS $body$
+BEGIN
+    IF (pg_catalog.pg_identify_object_as_address('pg_catalog.pg_class'::regclass, 'sseapp.binding'::regclass, 2)).object_names[3]
+       IS DISTINCT FROM arguments[5] THEN
+        RETURN NULL;
+    END IF;
+    RETURN sseapp.current_names(arguments[1]::oid, arguments[3]::smallint[])
+        || CASE arguments[2] WHEN 'hide' THEN arguments[4]::text[] END;
+END
+$body$;
+
+-- Logs a row, without the columns that subscribers may not see. The settings that its text depends on are pinned: the writer's session
+-- must not leak into it.
+CREATE OR REPLACE FUNCTION sseapp.log_row() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET TimeZone = 'UTC'
@@ -207,31 +180,36 @@ SET extra_float_digits = 1
 SET lc_monetary = 'C'
 AS $body$
 DECLARE
-    shown boolean := TG_ARGV[2] = 'show';
     names text[];
-    before json;
-    after json;
+    before text;
+    after text;
 BEGIN
-    IF TG_RELID <> TG_ARGV[1]::oid AND NOT sseapp.is_partition(TG_RELID, TG_ARGV[1]::oid)
-       OR (pg_identify_object_as_address('pg_class'::regclass, 'sseapp.binding'::regclass, 2)).object_names[3]
-          IS DISTINCT FROM TG_ARGV[5] THEN
+    IF TG_RELID <> TG_ARGV[1]::oid AND NOT sseapp.is_partition(TG_RELID, TG_ARGV[1]::oid) THEN
         RETURN NULL;
     ELSIF pg_trigger_depth() > 1 THEN
         PERFORM sseapp.note_nested();
     END IF;
-    names := sseapp.current_names(TG_ARGV[1]::oid, TG_ARGV[3]::smallint[]);
-    IF NOT shown THEN
-        -- a column that was dropped and made again under its name is still not to be seen
-        names := names || TG_ARGV[4]::text[];
+    -- the images first, which costs less than their text
+    IF TG_OP = 'UPDATE' AND NOT OLD *<> NEW THEN
+        RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN
-        before := sseapp.members(row_to_json(OLD)::text, names, shown);
+        before := row_to_json(OLD);
     END IF;
     IF TG_OP <> 'DELETE' THEN
-        after := sseapp.members(row_to_json(NEW)::text, names, shown);
-        IF before::text = after::text OR NEW.xmax <> 0 AND sseapp.is_merged(TG_ARGV[0]::integer, before, after) THEN
+        after := row_to_json(NEW);
+    END IF;
+    IF TG_NARGS > 2 THEN
+        names := sseapp.chosen(TG_ARGV);
+        IF names IS NULL THEN
             RETURN NULL;
         END IF;
+        before := sseapp.members(before, names, TG_ARGV[2] = 'show');
+        after := sseapp.members(after, names, TG_ARGV[2] = 'show');
+    END IF;
+    IF TG_OP <> 'DELETE'
+       AND (before = after OR NEW.xmax <> 0 AND sseapp.is_merged(TG_ARGV[0]::integer, before, after)) THEN
+        RETURN NULL;
     END IF;
     INSERT INTO sseapp.change (watch, kind, old, new) VALUES (TG_ARGV[0]::integer, lower(TG_OP)::"char", before, after);
     IF sseapp.is_quiet() THEN

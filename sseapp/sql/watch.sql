@@ -171,9 +171,8 @@ BEGIN
                                  WHERE a.attrelid = relation AND a.attnum = ANY (result.hidden) ORDER BY a.attnum);
     result.trigger := ARRAY[CASE WHEN sseapp.is_plain(relation) THEN 'log_rows' ELSE 'log_row' END, relation::oid::text];
     IF result.shown IS NOT NULL OR result.hidden <> '{}' THEN
-        result.trigger := ARRAY[CASE WHEN sseapp.is_plain(relation) THEN 'log_rows_members' ELSE 'log_members' END,
-                                relation::oid::text, CASE WHEN result.shown IS NULL THEN 'hide' ELSE 'show' END,
-                                coalesce(result.shown, result.hidden)::text, result.hidden_names::text, sseapp.binding()];
+        result.trigger := result.trigger || ARRAY[CASE WHEN result.shown IS NULL THEN 'hide' ELSE 'show' END,
+            coalesce(result.shown, result.hidden)::text, result.hidden_names::text, sseapp.binding()];
     END IF;
     RETURN result;
 END

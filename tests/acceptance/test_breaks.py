@@ -48,7 +48,7 @@ def the_cursor_is_the_last_id(monkeypatch):
     def read(connection, cursor, *, sent, **_):
         ((snapshot_text,),) = connection.query("SELECT pg_current_snapshot()::text")
         rows = connection.query(
-            "SELECT id, xid::text, watch, kind::text, old::text, new::text, at::text, reason"
+            "SELECT id, xid::text, watch, kind::text, old, new, at::text, reason"
             " FROM sseapp.change WHERE id > %s ORDER BY id",
             (sent,),
         )

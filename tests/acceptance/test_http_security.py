@@ -154,9 +154,7 @@ def test_a_hidden_column_is_shown_nowhere(site, hiding):
         seen += site.get(target).body
     assert HIDDEN.encode() not in seen
     assert b"secret" not in seen
-    assert site.sql("SELECT count(*) FROM sseapp.change WHERE (old::text || new::text) LIKE %s", f"%{HIDDEN}%") == [
-        (0,)
-    ]
+    assert site.sql("SELECT count(*) FROM sseapp.change WHERE (old || new) LIKE %s", f"%{HIDDEN}%") == [(0,)]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from support.clusters import wait_until
@@ -223,6 +224,34 @@ def test_resuming_fetches_no_more_than_was_asked_for(log, monkeypatch):
     assert [len(rows) for rows in fetched] == [6]
 
 
+def _resumed(log, cursor, limit):
+    """All that is missed, so many at a time."""
+    missed, more = [], True
+    while more:
+        replay = _resume(log, cursor, limit=limit)
+        more = replay.more
+        assert len(replay.changes) == limit or not more
+        missed += _rows(replay)
+        last = replay.changes[-1]
+        if cursor.upto.sees(last.xid):
+            cursor = replace(cursor, position=2 * last.id + 1)
+        else:
+            cursor = Cursor(replay.upto, 2 * last.id + 1, cursor.upto)
+    return missed
+
+
+@pytest.mark.parametrize("seen", [1, 31, 32, 33, 40, 60, 99])
+def test_a_pack_is_resumed_within(log, seen):
+    """Wherever the line was cut, each change comes once; what was seen of a pack does not count."""
+    log.write(*range(1, 101))
+    batch = log.read()
+    assert [int(change.new_members["id"]) for change in batch.changes] == list(range(1, 101))
+    log.write(*range(101, 141))
+    place = 2 * batch.changes[seen - 1].id
+    assert _resumed(log, Cursor(batch.upto, place + 1), 7) == list(range(seen + 1, 141))
+    assert _resumed(log, Cursor(batch.upto, place, Snapshot(1)), 7) == list(range(seen, 141)), "half of it was seen"
+
+
 def test_resuming_reads_one_watch_alone(log):
     start = log.cursor
     log.site.run("CREATE TABLE other (id int PRIMARY KEY)")
@@ -262,6 +291,20 @@ def own_log(dsn):
 def _prune(log):
     while log.connection.query("SELECT sseapp.prune('0 s')") != [(0,)]:
         pass
+
+
+def test_a_cursor_within_a_pack_that_was_pruned_no_longer_serves(own_log):
+    log = own_log
+    log.write(*range(1, 101))
+    batch = log.read()
+    _prune(log)
+    last = batch.changes[-1]
+    assert last.id % 32 != 1, "the last row is a pack"
+    for change in batch.changes[-3:]:
+        assert "pruned" in changelog.expiry(log.connection, Cursor(batch.upto, 2 * change.id, Snapshot(1)))
+    log.write(101)
+    assert changelog.expiry(log.connection, log.cursor) is None
+    assert log.ids() == [101]
 
 
 def test_a_reader_that_was_overtaken_by_the_pruner_is_told(own_log):
@@ -304,7 +347,7 @@ def test_what_commits_after_a_mark_is_not_pruned_with_it(own_log):
     slow.commit()
     while log.connection.query("SELECT sseapp.prune('10 min')") != [(0,)]:
         pass
-    assert log.connection.query("SELECT new->>'id' FROM sseapp.change") == [("1",)]
+    assert log.connection.query("SELECT new::json ->> 'id' FROM sseapp.change") == [("1",)]
     assert log.ids() == [1]
 
 

@@ -191,7 +191,7 @@ def test_a_large_transaction_comes_in_pieces_and_whole(run):
     assert _ids(running, stream, 100) == list(range(1, 101))
     frames, _ = stream.read(0)
     assert [frame.complete for frame in frames] == [False] * (len(frames) - 1) + [True]
-    assert len(frames) >= 100 / 7
+    assert len(frames) > 32 / 7, "packs follow, which are not cut"
 
 
 def test_a_storm_resets_its_table_and_keeps_no_other_waiting(run):

@@ -15,7 +15,7 @@ from sseapp import schema, statements
 from sseapp.cursor import Snapshot as Cut
 from sseapp.database import Connection
 
-CHANGE = 8  # columns
+CHANGE = 9  # columns
 CLOCK = 10**12  # milliseconds since 1970: no other number is as great
 
 
@@ -30,10 +30,14 @@ class Mirror(Postgres):
             "SELECT horizon::text, horizon_id, horizon_xid::text::bigint FROM sseapp.state"
         )
         self.horizon = Horizon(_snapshot(horizon), horizon_id, horizon_xid)
-        columns = "id, xid::text::bigint, watch, kind::text, old::text, new::text, reason"
-        rows = connection.query(f"SELECT {columns} FROM sseapp.change")
-        self.log = {row[0]: LogRow(*row) for row in rows}
+        columns = "id, xid::text::bigint, watch, kind::text, old, new, reason, count::int"
+        self._rows = [LogRow(*row) for row in connection.query(f"SELECT {columns} FROM sseapp.change ORDER BY id")]
+        self.log = {row.last_id: row for row in self._rows}
         self.snapshot = _snapshot(connection.query("SELECT pg_current_snapshot()::text")[0][0])
+
+    @property
+    def log_rows(self):
+        return self._rows
 
 
 def _snapshot(text):
@@ -53,9 +57,19 @@ class Writers:
         what = self._choose.choice(["write", "write", "write", "commit", "rollback"])
         if what == "write":
             kind, row = self._choose.choice([("i", '{"id":1}'), ("d", '{"id":1}'), ("r", None)])
-            values = self._choose.choice([1, 2]), kind, row if kind == "d" else None, row if kind == "i" else None
+            count = self._choose.choice([1, 1, 2, 32]) if row else 1
+            rows = row and "\x1e".join([row] * count)
+            values = (
+                self._choose.choice([1, 2]),
+                kind,
+                count,
+                rows if kind == "d" else None,
+                rows if kind == "i" else None,
+            )
             with session.cursor() as cursor:
-                cursor.execute("INSERT INTO sseapp.change (watch, kind, old, new) VALUES (%s, %s, %s, %s)", values)
+                cursor.execute(
+                    "INSERT INTO sseapp.change (watch, kind, count, old, new) VALUES (%s, %s, %s, %s, %s)", values
+                )
         else:
             getattr(session, what)()
 
@@ -81,7 +95,7 @@ def _comparable(rows, log):
         tuple(
             _seen(value, log)
             for at, value in enumerate(row)
-            if at != head + 6 and "-" not in str(value) and not (isinstance(value, int) and value > CLOCK)
+            if at != head + 7 and "-" not in str(value) and not (isinstance(value, int) and value > CLOCK)
         )
         for row in rows
     ]

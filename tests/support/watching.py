@@ -105,7 +105,12 @@ class Site:
 
     def log(self, columns="kind::text, old::text, new::text", kinds="iudt", watch=None):
         return self.run(
-            f"SELECT {columns} FROM sseapp.change WHERE watch = ANY (%s) AND kind::text = ANY (%s) ORDER BY id",
+            f"""SELECT {columns} FROM (
+                SELECT c.id + r.place - 1 AS id, c.xid, c.watch, c.kind, r.old::json, r.new::json, c.reason, c.at
+                FROM sseapp.change c, LATERAL ROWS FROM (
+                    generate_series(1, c.count), string_to_table(c.old, E'\\x1e'), string_to_table(c.new, E'\\x1e')
+                ) r(place, old, new)) c
+                WHERE watch = ANY (%s) AND kind::text = ANY (%s) ORDER BY id""",
             ([watch] if watch else self.watches, list(kinds)),
         )
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager, nullcontext
+from itertools import zip_longest
 
 from psycopg2.sql import Composed, Identifier, Literal
-from support.model.postgres import WATCH, Snapshot, text
+from support.model.postgres import PACK, WATCH, Snapshot, text
 from support.model.tasks import pause
 
 from sseapp import statements, where
@@ -64,10 +65,10 @@ class Queries:
         rows = [row for row in self._rows() if row.xid >= int(p["xmax"]) or row.xid in xip]
         # the bell rings at random, see wait_for_notify(): the lease stays as it was at first; support.bell is about it
         lease, clock = 1, 2 * 10**12
-        is_all = len(rows) <= p["piece"] and sum(map(_size, rows)) <= p["bytes"]
+        is_all = sum(row.count for row in rows) <= p["piece"] and sum(map(_size, rows)) <= p["bytes"]
         above = None if is_all else rows[0].id - 1
         head = (*self._horizon, str(db.snapshot), str(db.greatest), lease, clock, above)
-        return [(*head, *[None] * 8), *((*[None] * 7, *row.selected) for row in rows if is_all)]
+        return [(*head, *[None] * 9), *((*[None] * 7, *row.selected) for row in rows if is_all)]
 
     def glance(self, _):
         return [(str(self._postgres.snapshot), 1, 2 * 10**12)]
@@ -83,13 +84,13 @@ class Queries:
         return _joined(
             self._horizon,
             _piece([row for row in self._rest(p) if row.watch not in p["without"] or row.kind == "r"], p),
-            9,
+            10,
         )
 
     def rest(self, p):
         rows = self._rest(p)
-        counts = Counter(row.watch for row in rows)
-        return [(watch, count, max(row.id for row in rows if row.watch == watch)) for watch, count in counts.items()]
+        counts = Counter(row.watch for row in rows for _ in range(row.count))
+        return [(watch, n, max(row.last_id for row in rows if row.watch == watch)) for watch, n in counts.items()]
 
     def _rest(self, p):
         after, upto = _parsed(p["after"]), _parsed(p["upto"])
@@ -104,13 +105,15 @@ class Queries:
             row
             for row in self._rows()
             if row.watch == p["watch"]
-            and (row.xid >= int(p["xmax"]) or row.xid in xip or row.id >= p["also"])
-            and (row.id >= p["from"] or not upto.sees(row.xid))
+            and (row.xid >= int(p["xmax"]) or row.xid in xip or row.id > p["also"] - PACK)
+            and (row.last_id >= p["from"] or not upto.sees(row.xid))
         ]
         rows.sort(key=lambda row: (not upto.sees(row.xid), row.id))
         there = any(row.xid == int(p["last"]) for row in self._rows())
         head = (db.epoch, str(db.snapshot), str(db.greatest), str(db.horizon.snapshot), db.horizon.id, there)
-        return _joined(head, [row.selected for row in rows[: p["piece"] + 1]], 8)
+        known = [0 if not upto.sees(row.xid) else max(p["from"] - row.id, 0) for row in rows]
+        found = _until(rows[: p["piece"] + 1], p["piece"] + 1, known)
+        return _joined(head, [row.selected for row in found], 9)
 
     def rows(self, statement):
         """The rows of a composed statement; and the moment they are of, as one more row, for the checks."""
@@ -128,7 +131,7 @@ class Queries:
         return str(self._postgres.horizon.snapshot), self._postgres.horizon.id
 
     def _rows(self):
-        return [row for _, row in sorted(self._postgres.log.items())]
+        return self._postgres.log_rows
 
     def register(self, question, accepts):
         """Know the SQL of a question's filter again: ``accepts`` is what it means."""
@@ -153,12 +156,18 @@ def _joined(head, rows, width):
 
 
 def _piece(rows, p):
-    """So many rows at the most, or so many bytes and one row at least; before each, how many were found."""
+    """Rows until so many changes or bytes are there; before each, how many were found."""
     found = rows[: p["piece"] + 1]
     sizes = [_size(row) for row in found]
     before = [sum(sizes[:at]) for at in range(len(found))]
     fit = [row for row, size in zip(found, before, strict=True) if size < p["bytes"]]
-    return [(len(found), *row.selected) for row in fit[: p["piece"]]]
+    return [(len(found), *row.selected) for row in _until(fit, p["piece"])]
+
+
+def _until(rows, changes, known=()):
+    """Of ``rows`` the first ones, until so many changes are there that are not ``known``."""
+    counts = [row.count - seen for row, seen in zip_longest(rows, known[: len(rows)], fillvalue=0)]
+    return [row for at, row in enumerate(rows) if sum(counts[:at]) < changes]
 
 
 def _size(row):

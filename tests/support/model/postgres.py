@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import json
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from random import Random
 
 WATCH = {"accounts": 1, "history": 2}
 """The watched tables: ``accounts`` has the key ``id``, ``history`` has none."""
 
 
+PACK = 32
+"""The ids of a row of ``sseapp.change``: that of its change, or of up to so many."""
+
+
 @dataclass(frozen=True)
 class LogRow:
-    """A row of ``sseapp.change``. ``old`` and ``new`` are JSON text."""
+    """A change in ``sseapp.change``, or a row of it with ``count`` changes. ``old`` and ``new`` are JSON text."""
 
     id: int
     xid: int
@@ -25,11 +30,24 @@ class LogRow:
     old: str | None = None
     new: str | None = None
     reason: str | None = None
+    count: int = 1
+
+    @classmethod
+    def packed(cls, changes):
+        """One row of the log."""
+        olds, news = ([getattr(change, name) for change in changes] for name in ("old", "new"))
+        old, new = (None if None in rows else "\x1e".join(rows) for rows in (olds, news))
+        return replace(changes[0], old=old, new=new, count=len(changes))
+
+    @property
+    def last_id(self):
+        return self.id + self.count - 1
 
     @property
     def selected(self):
         """What the statements of queries.sql select of it."""
-        return (self.id, str(self.xid), self.watch, self.kind, self.old, self.new, f"t{self.id}", self.reason)
+        values = (self.watch, self.kind, self.count, self.old, self.new)
+        return (self.id, str(self.xid), *values, f"t{self.id}", self.reason)
 
 
 @dataclass(eq=False)
@@ -83,7 +101,7 @@ class Postgres:
     def __init__(self, choose: Random):
         self.choose = choose
         self.next_xid = 3
-        self.next_id = 1
+        self.next_id = PACK
         self.latest_completed = 2
         self.open: list[Transaction] = []
         self.tables: dict[str, dict[int, dict]] = {name: {} for name in WATCH}
@@ -123,8 +141,28 @@ class Postgres:
             transaction.xid = self.take_xid()
         elif transaction.savepoints and self.choose.random() < 0.5:
             transaction.last_xid = self.take_xid()
-        transaction.rows.append(LogRow(self.next_id, transaction.xid, watch, kind, **values))
-        self.next_id += 1
+        transaction.rows.append(LogRow(self._take_id(transaction, watch, kind), transaction.xid, watch, kind, **values))
+
+    def _take_id(self, transaction, watch, kind):
+        """The next, or one in the pack that was begun last: then the change counts as one of the same statement."""
+        newest = self.next_id - PACK
+        last = transaction.rows[-1] if transaction.rows else None
+        if (
+            last
+            and kind in "iud"
+            and (last.watch, last.kind, last.id // PACK) == (watch, kind, newest // PACK)
+            and last.id < newest + PACK - 1
+            and self.choose.random() < 0.7
+        ):
+            return last.id + 1
+        self.next_id += PACK
+        return self.next_id - PACK
+
+    @property
+    def log_rows(self):
+        """The log as it is stored, in order of id."""
+        changes = [change for _, change in sorted(self.log.items())]
+        return [LogRow.packed([*pack]) for _, pack in groupby(changes, key=lambda change: change.id // PACK)]
 
     def take_xid(self):
         self.next_xid += 1
@@ -165,9 +203,10 @@ class Postgres:
             return
         self.horizon = self.marks.pop(0)
         self.latest_completed = self.take_xid()
-        old = [row.id for row in self.log.values() if self.horizon.snapshot.sees(row.xid)]
-        for old_id in sorted(old)[:step]:
-            del self.log[old_id]
+        old = [row for row in self.log_rows if self.horizon.snapshot.sees(row.xid)]
+        for row in old[:step]:
+            for old_id in range(row.id, row.id + row.count):
+                del self.log[old_id]
 
     def crash(self):
         """What was in flight is gone. Transaction ids and log ids above what the log proves may be handed out again."""
@@ -178,7 +217,7 @@ class Postgres:
         self.next_xid = self.choose.choice([durable + 1, anywhere])
         self.latest_completed = self.next_xid - 1
         top = max([row.id for row in self.history] + [self.horizon.id, 0])
-        self.next_id = self.choose.randint(top + 1, max(self.next_id, top + 1) + 32)
+        self.next_id = (top // PACK + self.choose.randint(1, 33)) * PACK
 
     def forgetful_crash(self, commits):
         """A crash that takes the newest commits back, too, as with ``synchronous_commit=off``.

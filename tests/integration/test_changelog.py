@@ -138,6 +138,14 @@ def test_a_batch_is_read_in_pieces(log):
     assert log.ids() == [0, 6]
 
 
+def test_a_pack_counts_as_what_it_holds(log):
+    log.write(*range(1, 201))
+    first = log.read(piece=40)
+    assert not first.complete
+    assert 40 <= len(first.changes) < 40 + 32
+    assert 64 <= len(log.read(piece=64).changes) < 64 + 32
+
+
 def test_a_piece_is_bounded_in_bytes_and_holds_one_change_at_least(log):
     noise = "(SELECT string_agg(md5(n::text || i), '') FROM generate_series(1, 300) i)"  # does not compress
     log.site.run(f"INSERT INTO t SELECT n, {noise} FROM generate_series(1, 6) n")

@@ -133,9 +133,10 @@ def test_the_log_row_carries_the_transaction_also_from_a_savepoint(table):
     assert table.log("xid::text") == [(xid,), (xid,)]
 
 
-def test_the_bell_rings_once_a_transaction_and_not_for_nothing(table):
+@pytest.mark.parametrize("many", [1, 31, 32, 33, 100])
+def test_the_bell_rings_once_a_transaction_and_not_for_nothing(table, many):
     listener = table.session(setup="LISTEN sseapp")
-    table.run("INSERT INTO t SELECT generate_series(1, 100)")
+    table.run(f"INSERT INTO t SELECT generate_series(1, {many})")
     table.run("UPDATE t SET id = id")
     table.run("BEGIN; DELETE FROM t; ROLLBACK")
     table.run("TRUNCATE t")

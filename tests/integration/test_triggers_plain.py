@@ -100,9 +100,11 @@ def test_that_order_is_kept_where_the_rows_do_not_fit_into_memory(site):
     site.run(TABLE)
     site.watch("t")
     site.run("INSERT INTO t SELECT g, 0, repeat('x', 500) FROM generate_series(5000, 1, -1) g")
-    execute(site.session(setup="SET work_mem = '64kB'"), "UPDATE t SET id = id + 1")
+    writer = site.session(setup="INSERT INTO t VALUES (9001), (9002); UPDATE t SET n = 1 WHERE id > 9000")
+    # the plan was made for memory
+    execute(writer, "SET work_mem = '64kB'; UPDATE t SET id = id + 1 WHERE id <= 5000")
     keys = [old["id"] for kind, old, _ in site.events() if kind == "u"]
-    assert keys == list(range(5000, 0, -1))
+    assert keys[2:] == list(range(5000, 0, -1))
 
 
 def test_a_row_in_cascades_from_several_rows_of_one_statement(site):

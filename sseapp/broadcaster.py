@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, NoReturn
 
-from sseapp import concurrency
+from sseapp import concurrency, wire
 from sseapp.channel import Channel, ResetError
 from sseapp.crowd import Client, Crowd, Follower
 from sseapp.errors import ShapeChangedError
@@ -24,7 +24,6 @@ from sseapp.ring import FRAME_SIZE, OverrunError
 
 _log = logging.getLogger(__name__)
 _IN, _OUT, _GONE = 0x001, 0x004, 0x008 | 0x010 | 0x2000  # EPOLLERR, EPOLLHUP, EPOLLRDHUP
-STALL = 30.0  # seconds that a client may take nothing of what it was sent
 
 
 class HandedOverError(OSError):
@@ -138,7 +137,7 @@ class Broadcaster:
             os.eventfd_read(self._wake)
             self._rang = False
         elif (client := self._clients.get(descriptor)) is not None:
-            if events & _GONE or (events & _IN and not _takes_in(descriptor)):
+            if events & _GONE or (events & _IN and not wire.takes_in(descriptor)):
                 self._drop(client)
             elif events & _OUT:
                 self._send_backlog(client)
@@ -207,7 +206,7 @@ class Broadcaster:
     def _send(self, client: Client, data: bytes) -> bool:
         """Send ``data``; whether the client took all of it."""
         if client.chunked:
-            data = chunk(data)
+            data = wire.chunk(data)
         try:
             written = os.write(client.descriptor, data)
         except BlockingIOError:
@@ -224,7 +223,7 @@ class Broadcaster:
 
     def _send_to_crowd(self, crowd: Crowd, data: bytes) -> None:
         """Send ``data`` to all. The loop runs once for each event and client, so it touches nothing of the clients."""
-        data = chunk(data)
+        data = wire.chunk(data)
         size, write = len(data), os.write
         crowd.moved_at = monotonic()
         for descriptor in list(crowd.clients):
@@ -278,7 +277,7 @@ class Broadcaster:
                 self._serve_one(client)
                 if client.moved_at < now and client.descriptor in self._clients and not client.backlog:
                     self._send(client, client.subscription.standing.heartbeat())
-            elif client.backlog and silent >= STALL:
+            elif client.backlog and silent >= wire.STALL:
                 self._cut(client)
 
     def _cut(self, client: Client) -> None:
@@ -315,8 +314,8 @@ class Broadcaster:
         handed_back = False
         try:
             for data in client.subscription.frames(follow=back, reset=reset):
-                write_all(client.descriptor, chunk(data) if client.chunked else data)
-            write_all(client.descriptor, chunk(b"") if client.chunked else b"")
+                wire.write_all(client.descriptor, wire.chunk(data) if client.chunked else data)
+            wire.write_all(client.descriptor, wire.chunk(b"") if client.chunked else b"")
         except HandedOverError:
             handed_back = True
         except OSError:
@@ -325,29 +324,3 @@ class Broadcaster:
             if not handed_back:
                 os.close(client.descriptor)
                 client.subscription.close()
-
-
-def chunk(data: bytes) -> bytes:
-    """``data`` as one chunk of a chunked body (RFC 9112, section 7.1); no data is the last one."""
-    return b"%X\r\n%b\r\n" % (len(data), data)
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write ``data`` to a non-blocking descriptor, waiting where it takes no more; raises :exc:`OSError`."""
-    left = memoryview(data)
-    while left:
-        try:
-            left = left[os.write(descriptor, left) :]
-        except BlockingIOError:
-            if not concurrency.wait_for(descriptor, write=True, timeout=STALL):
-                raise TimeoutError from None
-
-
-def _takes_in(descriptor: int) -> bool:
-    """Read and forget what a client sends on a stream; false where it has closed."""
-    try:
-        return bool(os.read(descriptor, 65536))
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False

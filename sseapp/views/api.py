@@ -13,8 +13,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.routing import PathConverter
 
-from sseapp import concurrency, poll
-from sseapp.broadcaster import STALL
+from sseapp import concurrency, poll, wire
 from sseapp.errors import BadParameterError, NotAcceptableError, NotInstalledError, UnavailableError
 from sseapp.runtime import Process, Runtime
 from sseapp.subscription import Changes, Rows, apology
@@ -128,8 +127,8 @@ def _frames(subscription: Changes | Rows) -> Iterator[bytes]:
     if connection is None:
         return subscription.frames()
     # a client that takes nothing would hold its greenlet for ever
-    connection.settimeout(STALL)
-    concurrency.give_up_after(connection, STALL)
+    connection.settimeout(wire.STALL)
+    concurrency.give_up_after(connection, wire.STALL)
     protocol = request.environ["SERVER_PROTOCOL"]
     plain = not isinstance(connection, ssl.SSLSocket) and protocol in {"HTTP/1.0", "HTTP/1.1"}
     if not (plain and concurrency.has_epoll()):

@@ -19,10 +19,9 @@ from support.sse import request
 
 STALL = 2.0
 IMPATIENT = f"""
-from sseapp import broadcaster
-from sseapp.views import api
+from sseapp import wire
 
-broadcaster.STALL = api.STALL = {STALL}
+wire.STALL = {STALL}
 """
 MIB = 1 << 20
 BOUND = 64 * MIB

@@ -5,52 +5,20 @@ from __future__ import annotations
 import errno
 import select
 import socket
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from sseapp import broadcaster, concurrency
-from sseapp.broadcaster import Broadcaster, HandedOverError, chunk, write_all
+from sseapp.broadcaster import Broadcaster, HandedOverError
 from sseapp.channel import Channel
 from sseapp.cursor import Snapshot
 from sseapp.ring import Frame
 from sseapp.standing import Standing, StandingInLog
+from sseapp.wire import chunk
 
 LARGE = b"x" * (1 << 22)
-
-
-@pytest.fixture
-def pair():
-    """A UNIX connection: the system ends none of those for taking nothing."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    with ours, theirs:
-        yield ours, theirs
-
-
-@pytest.mark.timeout(10)
-def test_a_write_that_nobody_takes_is_given_up(pair, monkeypatch):
-    monkeypatch.setattr(broadcaster, "STALL", 0.05)
-    with pytest.raises(TimeoutError):
-        write_all(pair[0].fileno(), LARGE)
-
-
-@pytest.mark.timeout(10)
-def test_a_write_waits_for_who_takes_it_slowly(pair):
-    ours, theirs = pair
-    taken = []
-
-    def take():
-        while sum(taken) < len(LARGE):
-            taken.append(len(theirs.recv(1 << 16)))
-
-    taker = threading.Thread(target=take)
-    taker.start()
-    write_all(ours.fileno(), LARGE)
-    taker.join()
-    assert sum(taken) == len(LARGE)
 
 
 class Hub:

@@ -22,7 +22,7 @@ SHARED = "backoff channel concurrency config places signals"
 DATABASE = """
     account catalog changelog cluster database embedded guard hold pruner schema snapshot statements tether where
 """
-FLOW = "broadcaster crowd hub listener live poll replay runtime standing subscription"
+FLOW = "broadcaster crowd hub listener live poll replay runtime standing subscription wire"
 FACES = """
     __init__ __main__ cli demo doctor views views.api views.dashboard views.operations views.problems views.trust
 """

@@ -1,0 +1,44 @@
+"""Writing to a connection: one that takes nothing is given up."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from sseapp import wire
+
+LARGE = b"x" * (1 << 22)
+
+
+@pytest.fixture
+def pair():
+    """A UNIX connection: the system ends none of those for taking nothing."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.mark.timeout(10)
+def test_a_write_that_nobody_takes_is_given_up(pair, monkeypatch):
+    monkeypatch.setattr(wire, "STALL", 0.05)
+    with pytest.raises(TimeoutError):
+        wire.write_all(pair[0].fileno(), LARGE)
+
+
+@pytest.mark.timeout(10)
+def test_a_write_waits_for_who_takes_it_slowly(pair):
+    ours, theirs = pair
+    taken = []
+
+    def take():
+        while sum(taken) < len(LARGE):
+            taken.append(len(theirs.recv(1 << 16)))
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    wire.write_all(ours.fileno(), LARGE)
+    taker.join()
+    assert sum(taken) == len(LARGE)

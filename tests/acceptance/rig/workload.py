@@ -138,6 +138,10 @@ class Writer(threading.Thread):
             random.choice((None, "a\nb", "x" * random.randrange(300))),
         )
 
+    def _many(self, *most: int) -> int:
+        """How many rows: now and then more than are logged one by one."""
+        return self._random.randint(1, self._random.choice(most))
+
     def _moment(self) -> datetime:
         start = datetime.combine(FIRST_DAY, datetime.min.time())
         return start + timedelta(microseconds=self._random.randrange(DAYS * 86_400_000_000))
@@ -157,7 +161,7 @@ class Writer(threading.Thread):
             GROUPS,
             self._moment(),
             first := self._key(),
-            first + self._random.randint(1, 25),
+            first + self._many(25, 80),
         )
 
     def upsert(self) -> None:
@@ -192,9 +196,7 @@ class Writer(threading.Thread):
         self._execute("DELETE FROM item WHERE id = %s", self._key())
 
     def delete_many(self) -> None:
-        self._execute(
-            "DELETE FROM item WHERE id BETWEEN %s AND %s", first := self._key(), first + self._random.randint(1, 12)
-        )
+        self._execute("DELETE FROM item WHERE id BETWEEN %s AND %s", first := self._key(), first + self._many(12, 60))
 
     def replace(self) -> None:
         """A delete and a re-insert of the same key in one transaction."""
@@ -206,7 +208,7 @@ class Writer(threading.Thread):
         self._execute(
             "INSERT INTO entry (item, what) SELECT %s, md5(i::text) FROM generate_series(1, %s) i",
             self._key(),
-            self._random.randint(1, 3),
+            self._many(3, 3, 3, 90),
         )
 
     def rewrite_entries(self) -> None:

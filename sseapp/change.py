@@ -1,4 +1,4 @@
-"""A row of the change log, what it means to one subscriber, and the batch it was read in."""
+"""A change of a row, what it means to one subscriber, and the batch it was read in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INSERT, UPDATE, DELETE, TRUNCATE, RESET = "i", "u", "d", "t", "r"
 
 @dataclass(frozen=True)
 class Change:
-    """One row of the log: ``old`` and ``new`` are PostgreSQL's JSON text, ``at`` is when it was written (ISO 8601)."""
+    """One change: ``old`` and ``new`` are PostgreSQL's JSON text, ``at`` is when it was logged (ISO 8601)."""
 
     id: int
     xid: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -102,8 +101,9 @@ def read(
     further = _rest(cursor)
     rows = connection.query(_named("read_next"), further | {"piece": piece, "bytes": size, "without": list(without)})
     _check(cursor, *rows[0][:2])
-    complete = rows[0][2] in (None, len(rows))
-    rows = [row for row in rows if row[-1 - _ROW] is not None]
+    # behind the others, a row of nulls tells that there is more
+    complete = len(rows) == 1 or rows[-1][-_ROW] is not None
+    rows = [row for row in rows if row[-_ROW] is not None]
     return _batch(Snapshot.parse(further["after"]), cursor.upto, rows, sent, complete=complete, reading=reading)
 
 
@@ -216,6 +216,6 @@ def _changes(row: tuple[Any, ...]) -> Iterator[Change]:
     if count == 1:
         yield Change(id_, int(xid), watch, kind, old, new, at, reason)
         return
-    olds, news = (itertools.repeat(None) if rows is None else rows.split(_SEPARATOR) for rows in (old, new))
-    for place, before, after in zip(range(count), olds, news, strict=False):
+    olds, news = ([None] * count if rows is None else rows.split(_SEPARATOR) for rows in (old, new))
+    for place, before, after in zip(range(count), olds, news, strict=True):
         yield Change(id_ + place, int(xid), watch, kind, before, after, at)

@@ -1,4 +1,4 @@
-"""How an answer goes onto a client's connection, once its host has handed that over."""
+"""How an answer goes onto a client's connection, and when one that takes nothing is given up."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ $body$;
 -- Logs the rows of a statement, without the columns that subscribers may not see. The settings as in log_row(); and one plan for all, which
 -- is not made anew for each statement of one row once there was one of many.
 --
--- Many rows are logged in packs of less than 2 kB, which PostgreSQL would compress beyond that. "upto" counts a pack's bytes, 57 for a
--- row at the least, so that 1,800 are 32 rows at the most.
+-- Many rows are logged in packs. A row belongs to the pack that its end lies in: "upto" counts bytes, 47 for a row at the least, so that the
+-- 1,500 of a pack are 32 rows at the most. With rows of up to some 400 bytes it stays below 2 kB, beyond which PostgreSQL compresses.
 CREATE OR REPLACE FUNCTION sseapp.log_rows() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -49,6 +49,8 @@ SET bytea_output = 'hex'
 SET extra_float_digits = 1
 SET lc_monetary = 'C'
 SET plan_cache_mode = force_generic_plan
+-- a plan that was made for a million rows would be compiled anew for each two
+SET jit = off
 AS $body$
 #variable_conflict use_variable
 DECLARE
@@ -74,9 +76,9 @@ BEGIN
     ELSIF EXISTS (SELECT FROM new_rows OFFSET 1) THEN
         -- both tables are filled side by side, so that a row's two versions have the same place. A FULL JOIN, for which there is no nested
         -- loop: the plan is kept from a statement of two rows to one of a million. OFFSET 0 lets it stay one.
-        INSERT INTO sseapp.change (watch, kind, count, old, new)
+        INSERT INTO sseapp.change (watch, kind, changes, old, new)
         SELECT TG_ARGV[0]::integer, 'u', count(*), string_agg(p.before, E'\x1e' ORDER BY p.upto), string_agg(p.after, E'\x1e' ORDER BY p.upto)
-        FROM (SELECT t.before, t.after, sum(GREATEST(octet_length(t.before) + octet_length(t.after), 57))
+        FROM (SELECT t.before, t.after, sum(GREATEST(octet_length(t.before) + octet_length(t.after), 47))
                                         OVER (ORDER BY t.place ROWS UNBOUNDED PRECEDING) AS upto
               FROM (SELECT place, o.before, n.after
                     FROM (SELECT row_number() OVER () AS place, sseapp.seen(row_to_json(o.*), names, shown) AS before FROM old_rows o) o
@@ -84,7 +86,7 @@ BEGIN
                                FROM new_rows n) n USING (place)
                     OFFSET 0) t
               WHERE t.before <> t.after) p
-        GROUP BY p.upto / 1800 ORDER BY p.upto / 1800;
+        GROUP BY p.upto / 1500 ORDER BY p.upto / 1500;
     ELSE
         INSERT INTO sseapp.change (watch, kind, old, new)
         SELECT TG_ARGV[0]::integer, 'u', t.before, t.after
@@ -94,13 +96,13 @@ BEGIN
     END IF;
     GET DIAGNOSTICS logged = ROW_COUNT;
     IF logged = 32 AND TG_OP <> 'UPDATE' THEN
-        INSERT INTO sseapp.change (watch, kind, count, old, new)
-        SELECT TG_ARGV[0]::integer, lower(TG_OP)::"char", p.count,
+        INSERT INTO sseapp.change (watch, kind, changes, old, new)
+        SELECT TG_ARGV[0]::integer, lower(TG_OP)::"char", p.changes,
                CASE TG_OP WHEN 'DELETE' THEN p.rows END, CASE TG_OP WHEN 'INSERT' THEN p.rows END
-        FROM (SELECT count(*), string_agg(t.row, E'\x1e' ORDER BY t.upto) AS rows
-              FROM (SELECT t.row, sum(GREATEST(octet_length(t.row), 57)) OVER (ROWS UNBOUNDED PRECEDING) AS upto
-                    FROM (SELECT sseapp.seen(row_to_json(r.*), names, shown) AS row FROM touched r OFFSET 32) t) t
-              GROUP BY t.upto / 1800 ORDER BY t.upto / 1800) p;
+        FROM (SELECT count(*) AS changes, string_agg(t.row, E'\x1e' ORDER BY t.upto) AS rows
+              FROM (SELECT t.row, sum(GREATEST(octet_length(t.row), 47)) OVER (ROWS UNBOUNDED PRECEDING) AS upto
+                    FROM (SELECT sseapp.seen(row_to_json(r.whole), names, shown) AS row FROM (SELECT r AS whole FROM touched r OFFSET 32) r) t) t
+              GROUP BY t.upto / 1500 ORDER BY t.upto / 1500) p;
     END IF;
     IF logged > 0 AND sseapp.is_quiet() THEN
         PERFORM pg_notify('sseapp', '');

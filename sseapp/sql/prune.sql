@@ -23,7 +23,7 @@ AS $body$
     INSERT INTO sseapp.mark (at, snapshot, id)
     SELECT clock_timestamp(), sseapp.cut(pg_current_snapshot(), g.xid), g.id
     FROM (SELECT sseapp.greatest_xid() AS xid,
-                 GREATEST((SELECT c.id + c.count - 1 FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id) AS id
+                 GREATEST((SELECT c.id + c.changes - 1 FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id) AS id
           FROM sseapp.state s) g
     WHERE NOT EXISTS (SELECT FROM sseapp.mark m WHERE m.at > clock_timestamp() - apart)
 $body$;
@@ -33,10 +33,14 @@ CREATE OR REPLACE FUNCTION sseapp.prunable(retention interval, most bigint) RETU
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    -- ids have few gaps: their span times the width of the latest rows is near enough to the size, and costs nothing
-    WITH latest AS MATERIALIZED (
-        SELECT c.id, pg_column_size(c.*) AS bytes FROM sseapp.change c ORDER BY c.id DESC LIMIT 100),
-    room AS (SELECT max(l.id) - 32 * most / GREATEST(avg(l.bytes), 1) AS least_id FROM latest l)
+    -- ids have few gaps: their span times the width of a hundred rows from all over the log is near enough to the size, and costs nothing
+    WITH span AS MATERIALIZED (SELECT min(c.id) AS least, max(c.id) AS greatest FROM sseapp.change c),
+    room AS (
+        SELECT s.greatest - 32.0 * most / GREATEST(avg(w.bytes), 1) AS least_id
+        FROM span s, generate_series(1, 100) part, LATERAL (
+            SELECT pg_column_size(c.*) AS bytes FROM sseapp.change c
+            WHERE c.id >= s.least + (s.greatest - s.least) / 100 * part ORDER BY c.id LIMIT 1) w
+        GROUP BY s.greatest)
     SELECT m.* FROM sseapp.mark m
     WHERE m.at <= GREATEST(
         clock_timestamp() - retention,

@@ -4,7 +4,7 @@
 -- name: position
 -- Where the log stands now, without reading a change.
 SELECT sseapp.epoch(), pg_current_snapshot()::text, sseapp.greatest_xid()::text,
-       GREATEST((SELECT c.id + c.count - 1 FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id),
+       GREATEST((SELECT c.id + c.changes - 1 FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id),
        s.horizon::text, s.horizon_id
 FROM sseapp.state s;
 
@@ -17,27 +17,15 @@ SELECT sseapp.mark_crash();
 SELECT r.* FROM sseapp.read(%(xmax)s, %(xip)s, %(piece)s, %(bytes)s) r WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false);
 
 -- name: read_next
--- A piece of what %(upto)s sees and %(after)s does not, above id %(above)s: rows of the log until %(piece)s changes or %(bytes)s bytes are there, one
--- at least. "found" counts them, to one more than %(piece)s: there is more where it counts more than come. Without the watches %(without)s
--- but for their resets, which tell that a table is another now. By functions and not by comparing xids, so that the primary key is the one index there is to
--- walk: it finds the next where the last ones ended.
-SELECT s.horizon::text, s.horizon_id, r.*
-FROM sseapp.state s LEFT JOIN LATERAL (
-    SELECT w.found, w.id, w.xid::text, w.watch, w.kind::text, w.count::integer, w.old, w.new, to_json(w.at) #>> '{}', w.reason
-    FROM (SELECT p.*, count(*) OVER () AS found, sum(p.count) OVER (ORDER BY p.id) - p.count AS changes_before,
-                 sum(p.bytes) OVER (ORDER BY p.id) - p.bytes AS bytes_before
-          FROM (SELECT c.*, coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS bytes
-                FROM sseapp.change c
-                WHERE c.id > %(above)s AND (c.watch <> ALL (%(without)s::int[]) OR c.kind = 'r')
-                  AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)
-                  AND pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)
-                ORDER BY c.id LIMIT %(piece)s + 1) p) w
-    WHERE w.changes_before < %(piece)s AND w.bytes_before < %(bytes)s
-    ORDER BY w.id) r ON true;
+-- A piece of what %(upto)s sees and %(after)s does not, above id %(above)s: see sseapp/sql/read.sql. Without the watches %(without)s but for their resets,
+-- which tell that a table is another now.
+SELECT s.horizon::text, s.horizon_id, r.id, r.xid::text, r.watch, r.kind::text, r.changes::integer, r.old, r.new, to_json(r.at) #>> '{}', r.reason
+FROM sseapp.state s LEFT JOIN LATERAL sseapp.read_on(
+    %(above)s, %(after)s::pg_snapshot, %(upto)s::pg_snapshot, %(without)s::int[], %(piece)s, %(bytes)s) r ON true;
 
 -- name: rest
 -- How many changes of each watch such further pieces would bring, and the greatest id of them.
-SELECT c.watch, sum(c.count)::bigint, max(c.id + c.count - 1)
+SELECT c.watch, sum(c.changes)::bigint, max(c.id + c.changes - 1)
 FROM sseapp.change c
 WHERE c.id > %(above)s
   AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)
@@ -58,14 +46,14 @@ WITH seen AS MATERIALIZED (
     FROM sseapp.state s)
 SELECT seen.epoch, seen.snapshot, seen.greatest, seen.horizon, seen.horizon_id, seen.there, r.*
 FROM seen LEFT JOIN LATERAL (
-    SELECT w.id, w.xid::text, w.watch, w.kind::text, w.count::integer, w.old, w.new, to_json(w.at) #>> '{}', w.reason
-    FROM (SELECT p.*, sum(p.count - p.known) OVER (ORDER BY p.is_new, p.id) - p.count + p.known AS before
+    SELECT w.id, w.xid::text, w.watch, w.kind::text, w.changes::integer, w.old, w.new, to_json(w.at) #>> '{}', w.reason
+    FROM (SELECT p.*, sum(p.changes - p.known) OVER (ORDER BY p.is_new, p.id) - p.changes + p.known AS before
           FROM (SELECT c.*, n.is_new, CASE WHEN n.is_new THEN 0 ELSE GREATEST(%(from)s - c.id, 0) END AS known
                 FROM sseapp.change c, LATERAL (SELECT NOT pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)) n(is_new)
                 WHERE c.watch = %(watch)s
                   AND (c.xid >= %(xmax)s::xid8 OR c.id > %(also)s - 32 OR c.xid = ANY (ARRAY(
                       SELECT unnest(%(xip)s::xid8[]) EXCEPT SELECT pg_snapshot_xip(pg_current_snapshot()))))
-                  AND (n.is_new OR c.id > %(from)s - 32 AND c.id + c.count > %(from)s)
+                  AND (n.is_new OR c.id > %(from)s - 32 AND c.id + c.changes > %(from)s)
                 ORDER BY n.is_new, c.id LIMIT %(piece)s + 1) p) w
     WHERE w.before <= %(piece)s
     ORDER BY w.is_new, w.id) r ON true;

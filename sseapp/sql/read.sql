@@ -53,8 +53,8 @@ BEGIN
            floor(extract(epoch FROM clock_timestamp()) * 1000)
     INTO horizon, horizon_id, snapshot, top, lease, clock
     FROM sseapp.state s, sseapp.pace p;
-    SELECT coalesce(sum(u.count) <= piece AND sum(u.size) <= bytes, true) INTO is_all
-    FROM (SELECT c.count, coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS size
+    SELECT coalesce(sum(u.changes) <= piece AND sum(u.size) <= bytes, true) INTO is_all
+    FROM (SELECT c.changes, coalesce(pg_column_size(c.old), 0) + coalesce(pg_column_size(c.new), 0) AS size
           FROM sseapp.unseen(beyond, ended) c LIMIT piece + 1) u;
     IF NOT is_all THEN
         above := sseapp.least_unseen_id(beyond, ended) - 1;
@@ -63,8 +63,42 @@ BEGIN
     IF is_all THEN
         RETURN QUERY
         SELECT NULL, NULL::bigint, NULL, NULL, NULL::bigint, NULL::bigint, NULL::bigint, c.id, c.xid::text, c.watch, c.kind::text,
-               c.count::integer, c.old, c.new, to_json(c.at) #>> '{}', c.reason
+               c.changes::integer, c.old, c.new, to_json(c.at) #>> '{}', c.reason
         FROM sseapp.unseen(beyond, ended) c ORDER BY c.id;
     END IF;
+END
+$body$;
+
+-- Rows of the log above id "above" that "upto" sees and "after" does not, in order of id, until "piece" changes or "bytes" are there; then a row of
+-- nulls where there are more. Of the watches "without" only resets. A loop, so that no more is read than that.
+CREATE OR REPLACE FUNCTION sseapp.read_on(above bigint, after pg_snapshot, upto pg_snapshot, without integer[], piece integer, bytes bigint)
+RETURNS SETOF sseapp.change
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+-- by functions and not by comparing xids, so that the primary key is the one index there is to walk: it finds the next where the last ones ended
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+AS $body$
+#variable_conflict use_variable
+DECLARE
+    one sseapp.change;
+BEGIN
+    FOR one IN
+        SELECT c.* FROM sseapp.change c
+        WHERE c.id > above AND (c.watch <> ALL (without) OR c.kind = 'r')
+          AND NOT pg_visible_in_snapshot(c.xid, after) AND pg_visible_in_snapshot(c.xid, upto)
+        ORDER BY c.id
+    LOOP
+        IF piece <= 0 OR bytes <= 0 THEN
+            RETURN NEXT NULL;
+            RETURN;
+        END IF;
+        RETURN NEXT one;
+        piece := piece - one.changes;
+        bytes := bytes - coalesce(pg_column_size(one.old), 0) - coalesce(pg_column_size(one.new), 0);
+    END LOOP;
 END
 $body$;

@@ -15,14 +15,14 @@ END
 $body$;
 
 -- One row for each change, or for up to 32 of one statement: a pack. A transaction is seen whole or not at all by its xid, ids give the
--- order within; those of a pack's changes are its own and those above it. What subscribers get is written as text, once: jsonb would refuse
+-- order within; those of a pack's changes are the row's and those above it. What subscribers get is written as text, once: jsonb would refuse
 -- \u0000, and the application's write would fail. In a pack the rows are separated by U+001E, which is nowhere in JSON (as in RFC 7464).
 CREATE TABLE IF NOT EXISTS sseapp.change (
     id bigint GENERATED ALWAYS AS IDENTITY (INCREMENT BY 32) PRIMARY KEY,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     watch integer NOT NULL,
     kind "char" NOT NULL,  -- i, u, d: rows; t: TRUNCATE; r: what subscribers hold no longer serves, reason says why
-    count smallint NOT NULL DEFAULT 1,
+    changes smallint NOT NULL DEFAULT 1,
     old text,
     new text,
     reason text,
@@ -75,7 +75,7 @@ BEGIN
         RAISE EXCEPTION 'The schema sseapp is of a later version than this program: update the program.';
     ELSIF (SELECT version FROM sseapp.state) < 2 THEN
         RAISE EXCEPTION 'The schema sseapp is of an earlier version, with another log.'
-            USING HINT = 'Uninstall it (python -m sseapp uninstall), and watch the tables again.';
+            USING HINT = 'Note what SELECT * FROM sseapp.watched shows, uninstall it (python -m sseapp uninstall), and watch the tables again.';
     END IF;
 END
 $body$;

@@ -343,6 +343,16 @@ def test_pruning_goes_in_small_steps_of_which_the_first_moves_the_horizon(own_lo
     assert pruned == [2, 2]
 
 
+def test_the_size_is_that_of_narrow_rows_and_of_wide_ones(own_log):
+    log = own_log
+    log.site.run("DO $$ BEGIN FOR n IN 1..2000 LOOP INSERT INTO t VALUES (n); END LOOP; END $$")
+    log.site.run("INSERT INTO t SELECT n, repeat(md5(n::text), 10) FROM generate_series(3001, 6000) n")
+    ((size,),) = log.connection.query("SELECT sum(pg_column_size(c.*))::bigint FROM sseapp.change c")
+    assert log.connection.query(f"SELECT sseapp.prune('1 hour', {int(size * 1.3)})") == [(0,)]
+    assert log.connection.query(f"SELECT sseapp.prune('1 hour', {int(size * 0.7)})")[0][0] > 0
+    assert log.connection.query("SELECT sseapp.prune('1 hour', 9223372036854775807)") == [(0,)]
+
+
 def test_what_commits_after_a_mark_is_not_pruned_with_it(own_log):
     """Whatever its id: the horizon is what had committed then, and the rows of a long transaction have low ids."""
     log = own_log

@@ -26,7 +26,7 @@ def _one(connection, sql):
 def _logged(connection, kind, table="orders"):
     return _one(
         connection,
-        f"""SELECT coalesce(sum(count), 0) FROM sseapp.change JOIN sseapp.watched_table AS w ON w.id = watch
+        f"""SELECT coalesce(sum(changes), 0) FROM sseapp.change JOIN sseapp.watched_table AS w ON w.id = watch
             WHERE kind = '{kind}' AND relation = '{table}'::regclass""",
     )
 
@@ -114,7 +114,7 @@ def test_the_shop_stays_bounded(shop):
 def test_the_workload_changes_much_at_once_now_and_then(shop, pg18_dsn, monkeypatch):
     monkeypatch.setattr(demo, "PAUSE", 0.005)
     monkeypatch.setattr(demo, "BULK_SECONDS", 0.2)
-    bulk = "SELECT kind FROM sseapp.change GROUP BY xid, kind HAVING sum(count) >= 20"
+    bulk = "SELECT kind FROM sseapp.change GROUP BY xid, kind HAVING sum(changes) >= 20"
     with demo.Workload(pg18_dsn):
         wait_until(lambda: {"i", "u"} <= {kind for (kind,) in shop.query(bulk)}, what="both kinds of bulk changes")
 

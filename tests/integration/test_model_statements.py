@@ -30,7 +30,7 @@ class Mirror(Postgres):
             "SELECT horizon::text, horizon_id, horizon_xid::text::bigint FROM sseapp.state"
         )
         self.horizon = Horizon(_snapshot(horizon), horizon_id, horizon_xid)
-        columns = "id, xid::text::bigint, watch, kind::text, old, new, reason, count::int"
+        columns = "id, xid::text::bigint, watch, kind::text, old, new, reason, changes::int"
         self._rows = [LogRow(*row) for row in connection.query(f"SELECT {columns} FROM sseapp.change ORDER BY id")]
         self.log = {row.last_id: row for row in self._rows}
         self.snapshot = _snapshot(connection.query("SELECT pg_current_snapshot()::text")[0][0])
@@ -68,7 +68,7 @@ class Writers:
             )
             with session.cursor() as cursor:
                 cursor.execute(
-                    "INSERT INTO sseapp.change (watch, kind, count, old, new) VALUES (%s, %s, %s, %s, %s)", values
+                    "INSERT INTO sseapp.change (watch, kind, changes, old, new) VALUES (%s, %s, %s, %s, %s)", values
                 )
         else:
             getattr(session, what)()

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from support.watching import KEEPER, as_user, execute, make_keeper, open_session
 
-from sseapp import errors, schema
+from sseapp import changelog, errors, schema
 from sseapp.database import Connection
 
 OURS = [
@@ -90,6 +90,16 @@ def test_what_a_newer_program_installed_is_left_alone(connection):
     with pytest.raises(errors.DatabaseError, match="later version than this program"):
         schema.install(connection)
     assert connection.query("SELECT digest FROM sseapp.state") == [("newer",)]
+
+
+def test_what_an_earlier_program_installed_is_left_alone_and_the_way_out_is_named(connection):
+    schema.install(connection)
+    connection.query("UPDATE sseapp.state SET digest = 'older', version = 1")
+    with pytest.raises(errors.DatabaseError, match=r"of an earlier version.*sseapp\.watched.*sseapp uninstall"):
+        schema.install(connection)
+    connection.query("ALTER TABLE sseapp.change DROP COLUMN changes")  # as it was
+    with pytest.raises(errors.NotInstalledError):
+        changelog.position(connection)
 
 
 def test_the_printed_statements_may_run_twice_and_then_change_nothing(server, dsn, connection):

@@ -108,7 +108,7 @@ class Site:
             f"""SELECT {columns} FROM (
                 SELECT c.id + r.place - 1 AS id, c.xid, c.watch, c.kind, r.old::json, r.new::json, c.reason, c.at
                 FROM sseapp.change c, LATERAL ROWS FROM (
-                    generate_series(1, c.count), string_to_table(c.old, E'\\x1e'), string_to_table(c.new, E'\\x1e')
+                    generate_series(1, c.changes), string_to_table(c.old, E'\\x1e'), string_to_table(c.new, E'\\x1e')
                 ) r(place, old, new)) c
                 WHERE watch = ANY (%s) AND kind::text = ANY (%s) ORDER BY id""",
             ([watch] if watch else self.watches, list(kinds)),

@@ -81,11 +81,8 @@ class Queries:
         return []
 
     def read_next(self, p):
-        return _joined(
-            self._horizon,
-            _piece([row for row in self._rest(p) if row.watch not in p["without"] or row.kind == "r"], p),
-            10,
-        )
+        rows = [row for row in self._rest(p) if row.watch not in p["without"] or row.kind == "r"]
+        return _joined(self._horizon, _piece(rows, p), 9)
 
     def rest(self, p):
         rows = self._rest(p)
@@ -156,12 +153,10 @@ def _joined(head, rows, width):
 
 
 def _piece(rows, p):
-    """Rows until so many changes or bytes are there; before each, how many were found."""
-    found = rows[: p["piece"] + 1]
-    sizes = [_size(row) for row in found]
-    before = [sum(sizes[:at]) for at in range(len(found))]
-    fit = [row for row, size in zip(found, before, strict=True) if size < p["bytes"]]
-    return [(len(found), *row.selected) for row in _until(fit, p["piece"])]
+    """Rows until so many changes or bytes are there; then a row of nulls where there are more."""
+    first = _until(rows, p["piece"])
+    fit = [row for at, row in enumerate(first) if sum(map(_size, first[:at])) < p["bytes"]]
+    return [row.selected for row in fit] + [(None,) * 9] * (len(fit) < len(rows))
 
 
 def _until(rows, changes, known=()):

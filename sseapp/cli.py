@@ -126,8 +126,8 @@ def prune() -> None:
     with _connected() as connection:
         for count in pruner.steps(connection, retention=settings.retention, size=settings.log_size):
             total += count
-            click.echo(f"\r{total} changes pruned", nl=False, err=True)
-    click.echo(f"\r{total} changes pruned.")
+            click.echo(f"\r{total} rows pruned", nl=False, err=True)
+    click.echo(f"\r{total} rows pruned.")
 
 
 def _show(finding: Finding) -> None:

@@ -8,7 +8,7 @@ primary are always one inside the other.
 A :class:`Cursor` is ``{A, B, k}``: seen by A, or seen by B at a position up to k. At the end of a batch it is just
 ``{B}``; where no position of the batch lies below one sent before, A says nothing more and is left out: ``{B, k}``.
 
-A position is ``2 * id`` of the log row, plus 1: the even number below stands for the first half of a change that is
+A position is ``2 * id`` of the change, plus 1: the even number below stands for the first half of a change that is
 told in two events (a changed key is a delete and an insert), so that a cut between the two repeats neither.
 """
 

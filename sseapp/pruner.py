@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def steps(connection: Connection, *, retention: float, size: int) -> Iterator[int]:
-    """Prune a step at a time; how many changes each took. ``retention`` in seconds, ``size`` in bytes."""
+    """Prune a step at a time; how many rows of the log each took. ``retention`` in seconds, ``size`` in bytes."""
     statement = statements.named("queries")["prune"]
     while deleted := connection.query(statement, {"retention": retention, "size": size})[0][0]:
         yield int(deleted)

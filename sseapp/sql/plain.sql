@@ -101,7 +101,7 @@ BEGIN
                CASE TG_OP WHEN 'DELETE' THEN p.rows END, CASE TG_OP WHEN 'INSERT' THEN p.rows END
         FROM (SELECT count(*) AS changes, string_agg(t.row, E'\x1e' ORDER BY t.upto) AS rows
               FROM (SELECT t.row, sum(GREATEST(octet_length(t.row), 47)) OVER (ROWS UNBOUNDED PRECEDING) AS upto
-                    FROM (SELECT sseapp.seen(row_to_json(r.whole), names, shown) AS row FROM (SELECT r AS whole FROM touched r OFFSET 32) r) t) t
+                    FROM (SELECT sseapp.seen(row_to_json(r.*), names, shown) AS row FROM (SELECT r.* FROM touched r OFFSET 32) r) t) t
               GROUP BY t.upto / 1500 ORDER BY t.upto / 1500) p;
     END IF;
     IF logged > 0 AND sseapp.is_quiet() THEN

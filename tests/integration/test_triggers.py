@@ -133,7 +133,7 @@ def test_the_log_row_carries_the_transaction_also_from_a_savepoint(table):
     assert table.log("xid::text") == [(xid,), (xid,)]
 
 
-@pytest.mark.parametrize("many", [1, 31, 32, 33, 100])
+@pytest.mark.parametrize("many", [1, 32, 33])
 def test_the_bell_rings_once_a_transaction_and_not_for_nothing(table, many):
     listener = table.session(setup="LISTEN sseapp")
     table.run(f"INSERT INTO t SELECT generate_series(1, {many})")
@@ -198,18 +198,33 @@ AWKWARD = [
     "relation",
     "nested",
     "later",
+    "r",
+    "o",
+    "t",
+    "p",
+    "row",
+    "rows",
+    "touched",
+    "old_rows",
+    "new_rows",
+    "upto",
+    "changes",
+    "logged",
+    "count",
 ]
 
 
+@pytest.mark.parametrize("many", [1, 40])
 @pytest.mark.parametrize("hide", [[], ["later"]], ids=["all", "hidden"])
-def test_columns_named_like_what_the_functions_use(site, hide):
+def test_columns_named_like_what_the_functions_use(site, hide, many):
     columns = ", ".join(f'"{name}" int DEFAULT 1' for name in AWKWARD)
     site.run(f"CREATE TABLE t ({columns})")
     site.watch("t", hide=hide)
-    site.run("INSERT INTO t DEFAULT VALUES; UPDATE t SET new = 2, id = 3; DELETE FROM t")
+    site.run(f"INSERT INTO t (new) SELECT 1 FROM generate_series(1, {many})")
+    site.run("UPDATE t SET new = 2, id = 3; DELETE FROM t")
     row = {name: 1 for name in AWKWARD if name not in hide}
     changed = {**row, "new": 2, "id": 3}
-    assert site.events() == [("i", None, row), ("u", row, changed), ("d", changed, None)]
+    assert site.events() == [("i", None, row)] * many + [("u", row, changed)] * many + [("d", changed, None)] * many
 
 
 def test_a_table_named_like_ours_in_a_search_path_of_the_writers(site):

@@ -37,8 +37,8 @@ $body$;
 -- Logs the rows of a statement, without the columns that subscribers may not see. The settings as in log_row(); and one plan for all, which
 -- is not made anew for each statement of one row once there was one of many.
 --
--- Many rows are logged in packs. A row belongs to the pack that its end lies in: "upto" counts bytes, 47 for a row at the least, so that the
--- 1,500 of a pack are 32 rows at the most. With rows of up to some 400 bytes it stays below 2 kB, beyond which PostgreSQL compresses.
+-- Many rows are logged in packs of up to 32 of them. With rows of up to some 400 bytes a pack stays below 2 kB, beyond which PostgreSQL
+-- compresses.
 CREATE OR REPLACE FUNCTION sseapp.log_rows() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -57,6 +57,12 @@ DECLARE
     names text[];
     shown boolean;
     logged bigint;
+    versions refcursor;  -- no name of its own, which a cursor of the writer's may have
+    before text;
+    after text;
+    befores text;
+    afters text;
+    packed integer := 0;
 BEGIN
     -- each expression that a single row comes by takes half a microsecond, so there are few
     IF TG_NARGS > 2 OR TG_RELID <> TG_ARGV[1]::oid THEN
@@ -73,29 +79,37 @@ BEGIN
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO sseapp.change (watch, kind, old)
         SELECT TG_ARGV[0]::integer, 'd', sseapp.seen(row_to_json(r.*), names, shown) FROM touched r LIMIT 32;
-    ELSIF EXISTS (SELECT FROM new_rows OFFSET 1) THEN
-        -- both tables are filled side by side, so that a row's two versions have the same place. A FULL JOIN, for which there is no nested
-        -- loop: the plan is kept from a statement of two rows to one of a million. OFFSET 0 lets it stay one.
-        INSERT INTO sseapp.change (watch, kind, changes, old, new)
-        SELECT TG_ARGV[0]::integer, 'u', count(*), string_agg(p.before, E'\x1e' ORDER BY p.upto), string_agg(p.after, E'\x1e' ORDER BY p.upto)
-        FROM (SELECT t.before, t.after, sum(GREATEST(octet_length(t.before) + octet_length(t.after), 47))
-                                        OVER (ORDER BY t.place ROWS UNBOUNDED PRECEDING) AS upto
-              FROM (SELECT place, o.before, n.after
-                    FROM (SELECT row_number() OVER () AS place, sseapp.seen(row_to_json(o.*), names, shown) AS before FROM old_rows o) o
-                    FULL JOIN (SELECT row_number() OVER () AS place, sseapp.seen(row_to_json(n.*), names, shown) AS after
-                               FROM new_rows n) n USING (place)
-                    OFFSET 0) t
-              WHERE t.before <> t.after) p
-        GROUP BY p.upto / 1500 ORDER BY p.upto / 1500;
-    ELSE
+    ELSIF NOT EXISTS (SELECT FROM new_rows OFFSET 1) THEN
         INSERT INTO sseapp.change (watch, kind, old, new)
         SELECT TG_ARGV[0]::integer, 'u', t.before, t.after
         FROM (SELECT sseapp.seen(row_to_json(o.*), names, shown) AS before, sseapp.seen(row_to_json(n.*), names, shown) AS after
               FROM old_rows o, new_rows n OFFSET 0) t
         WHERE t.before <> t.after;
+    ELSE
+        -- both tables are filled side by side, so that a row's two versions have the same place
+        OPEN versions NO SCROLL FOR SELECT sseapp.seen(row_to_json(o.*), names, shown) FROM old_rows o;
+        FOR after IN SELECT sseapp.seen(row_to_json(n.*), names, shown) FROM new_rows n LOOP
+            FETCH versions INTO before;
+            CONTINUE WHEN before = after;
+            IF packed BETWEEN 1 AND 31
+               AND octet_length(befores) + octet_length(afters) + octet_length(before) + octet_length(after) < 1900 THEN
+                befores := befores || E'\x1e' || before;
+                afters := afters || E'\x1e' || after;
+                packed := packed + 1;
+                CONTINUE;
+            ELSIF packed > 0 THEN
+                INSERT INTO sseapp.change (watch, kind, changes, old, new) VALUES (TG_ARGV[0]::integer, 'u', packed, befores, afters);
+            END IF;
+            befores := before;
+            afters := after;
+            packed := 1;
+        END LOOP;
+        CLOSE versions;
+        INSERT INTO sseapp.change (watch, kind, changes, old, new) SELECT TG_ARGV[0]::integer, 'u', packed, befores, afters WHERE packed > 0;
     END IF;
     GET DIAGNOSTICS logged = ROW_COUNT;
-    IF logged = 32 AND TG_OP <> 'UPDATE' THEN
+    IF logged = 32 THEN
+        -- a row belongs to the pack that its end lies in: "upto" counts bytes, 47 for a row at the least, so that 1,500 are 32 rows at the most
         INSERT INTO sseapp.change (watch, kind, changes, old, new)
         SELECT TG_ARGV[0]::integer, lower(TG_OP)::"char", p.changes,
                CASE TG_OP WHEN 'DELETE' THEN p.rows END, CASE TG_OP WHEN 'INSERT' THEN p.rows END

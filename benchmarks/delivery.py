@@ -55,7 +55,7 @@ def burst(bench: Bench) -> Plan:
 
 def idle(bench: Bench) -> Plan:
     """Memory that an idle connection costs."""
-    clients = bench.scaled(9000)
+    clients = bench.scaled(10_000)
     title = f"Idle, {clients} clients"
     return _against(title, {s.name: partial(_idle, bench, s, clients) for s in all_of_them()})
 
@@ -134,7 +134,7 @@ def _burst(bench: Bench, contender: Contender, clients: int, transactions: int) 
 
 
 def _idle(bench: Bench, contender: Contender, clients: int) -> dict[str, float]:
-    with running(contender, bench.dsn) as server:
+    with running(contender, bench.dsn, settings={"SSEAPP_MAX_STREAMS": "15000"}) as server:
         with Load(server, 50):
             pass
         time.sleep(1)

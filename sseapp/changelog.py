@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sseapp import statements
+from sseapp import schema, statements
 from sseapp.change import Batch, Change
 from sseapp.cursor import Cursor, Snapshot
 from sseapp.database import Connection, Database
-from sseapp.errors import CursorGoneError, NotInstalledError, UndefinedError
+from sseapp.errors import CursorGoneError
 from sseapp.pace import Reading
 
 _NO_ID = 2**62  # above every id: no row is asked for by its id
@@ -57,15 +57,13 @@ class Rest:
 
 
 def position(connection: Connection) -> Position:
-    """Where the log stands now. Raises :exc:`~sseapp.errors.NotInstalledError`."""
-    try:
+    """Where the log stands now. Raises as :func:`~sseapp.schema.needed` does."""
+    with schema.needed(connection):
         found = connection.query(_named("position"))
         if found[0][0] is None:
             # a crash has emptied the log, which is unlogged: this is another log from now on
             connection.query(_named("mark_crash"))
             found = connection.query(_named("position"))
-    except UndefinedError:
-        raise NotInstalledError from None
     ((epoch, snapshot, greatest, greatest_id, horizon, horizon_id),) = found
     upto = Snapshot.parse(snapshot).cut(int(greatest))
     return Position(epoch, upto, greatest_id, Snapshot.parse(horizon), horizon_id)

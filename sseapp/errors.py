@@ -98,6 +98,10 @@ class NotInstalledError(UnavailableError):
     """sseapp is not installed in this database: `python -m sseapp watch TABLE` installs it."""
 
 
+class OtherVersionError(UnavailableError):
+    """The sseapp in this database is of another version: `python -m sseapp watch TABLE` updates it, or says why not."""
+
+
 class DataRejectedError(DatabaseError):
     """The database refused a value."""
 

@@ -10,17 +10,15 @@ from functools import lru_cache
 from typing import TypeVar
 from weakref import WeakSet
 
-from sseapp import catalog, concurrency, embedded, question
+from sseapp import catalog, concurrency, embedded, question, schema
 from sseapp.broadcaster import Broadcaster
 from sseapp.config import Settings
 from sseapp.database import Connection, Database
 from sseapp.errors import (
     EmbeddedError,
     NotFoundError,
-    NotInstalledError,
     ShapeChangedError,
     UnavailableError,
-    UndefinedError,
 )
 from sseapp.hub import Hub
 from sseapp.listener import Listener
@@ -104,16 +102,14 @@ class Runtime:
         self.broadcaster.wake()
 
     def _load(self, connection: Connection | None = None) -> dict[int, Table]:
-        try:
-            return _checked(connection) if connection else self.database.run(_checked)
-        except UndefinedError:
-            raise NotInstalledError from None
+        return _checked(connection) if connection else self.database.run(_checked)
 
 
 def _checked(connection: Connection) -> dict[int, Table]:
-    # so that a change of shape is in the log before a table of the new one is used
-    catalog.check_shapes(connection)
-    return catalog.load(connection)
+    with schema.needed(connection):
+        # so that a change of shape is in the log before a table of the new one is used
+        catalog.check_shapes(connection)
+        return catalog.load(connection)
 
 
 @lru_cache(maxsize=1024)

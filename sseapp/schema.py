@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 
 from sseapp import statements
 from sseapp.database import Connection
+from sseapp.errors import NotInstalledError, OtherVersionError, UndefinedError
 
 PARTS = ("tables", "pace", "read", "triggers", "plain", "attach", "shape", "check", "watch", "prune", "finish")
 """The files of an install, in order."""
@@ -45,6 +47,22 @@ def is_current(connection: Connection) -> bool:
         return False
     statement = "SELECT to_jsonb(s) ->> 'digest', sseapp.binding() IS NOT NULL FROM sseapp.state s"
     return connection.query(statement) == [(_digest(), True)]
+
+
+@contextmanager
+def needed(connection: Connection) -> Iterator[None]:
+    """Say what is wrong where something is missing that an install brings.
+
+    Raises :exc:`~sseapp.errors.NotInstalledError` or :exc:`~sseapp.errors.OtherVersionError`.
+    """
+    try:
+        yield
+    except UndefinedError:
+        if not is_installed(connection):
+            raise NotInstalledError from None
+        if not is_current(connection):
+            raise OtherVersionError from None
+        raise
 
 
 def uninstall(connection: Connection) -> None:

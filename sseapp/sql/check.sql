@@ -168,6 +168,7 @@ BEGIN
         ORDER BY c.id DESC LIMIT 1));
     IF now IS NULL THEN
         DELETE FROM sseapp.watched_table w WHERE w.id = known.id;
+        DELETE FROM sseapp.entangled_table e WHERE e.relation = known.relation;
     ELSE
         UPDATE sseapp.watched_table w SET shape = now WHERE w.id = known.id;
     END IF;

@@ -30,6 +30,7 @@ BEGIN
         -- transaction ids of another cluster say nothing here
         DELETE FROM sseapp.change;
         DELETE FROM sseapp.mark;
+        DELETE FROM sseapp.entangled_table;
         UPDATE sseapp.state SET born = gen_random_uuid(), horizon = '1:1:', horizon_id = 0, horizon_xid = '0';
         FOR restored IN SELECT * FROM sseapp.watched_table LOOP
             PERFORM sseapp.rewatch(restored);

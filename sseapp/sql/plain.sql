@@ -22,8 +22,27 @@ BEGIN
         AND (SELECT count(*) FILTER (WHERE k.confdeltype = 'c') = 0
                  OR count(*) FILTER (WHERE k.confdeltype IN ('n', 'd') OR k.confupdtype IN ('c', 'n', 'd')) = 0
              FROM pg_constraint k WHERE k.conrelid = relation AND k.contype = 'f')
+        AND NOT EXISTS (SELECT FROM sseapp.entangled_table e WHERE e.relation = is_plain.relation)
         AND NOT EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid = relation)
         AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname IN ('pglogical', 'spock', 'bdr', 'timescaledb', 'citus'));
+END
+$body$;
+
+-- Notes how deep in triggers a plain table is written. Where a statement is logged after a deeper one, that one may have been fired by it, from
+-- another table, and may have changed its rows again: then the order in the log is wrong. From the next check on such a table goes by row.
+CREATE OR REPLACE FUNCTION sseapp.note_depth(relation oid, depth integer) RETURNS void
+LANGUAGE plpgsql
+AS $body$
+DECLARE
+    noted jsonb := coalesce(nullif(current_setting('sseapp.depths', true), ''), '{}');
+    deepest integer := coalesce((noted ->> relation::text)::integer, 1);
+BEGIN
+    IF deepest > depth THEN
+        INSERT INTO sseapp.entangled_table SELECT relation
+        WHERE NOT EXISTS (SELECT FROM sseapp.entangled_table e WHERE e.relation = note_depth.relation);
+    ELSIF depth > deepest THEN
+        PERFORM set_config('sseapp.depths', (noted || jsonb_build_object(relation, depth))::text, true);
+    END IF;
 END
 $body$;
 
@@ -48,6 +67,7 @@ SET IntervalStyle = 'postgres'
 SET bytea_output = 'hex'
 SET extra_float_digits = 1
 SET lc_monetary = 'C'
+SET quote_all_identifiers = off
 SET plan_cache_mode = force_generic_plan
 -- a plan that was made for a million rows would be compiled anew for each two
 SET jit = off
@@ -65,12 +85,15 @@ DECLARE
     packed integer := 0;
 BEGIN
     -- each expression that a single row comes by takes half a microsecond, so there are few
-    IF TG_NARGS > 2 OR TG_RELID <> TG_ARGV[1]::oid THEN
-        names := CASE WHEN TG_RELID = TG_ARGV[1]::oid THEN sseapp.chosen(TG_ARGV) END;
-        shown := TG_ARGV[2] = 'show';
-        IF names IS NULL THEN
+    IF TG_NARGS > 2 OR TG_RELID <> TG_ARGV[1]::oid OR pg_trigger_depth() > 1 OR current_setting('sseapp.depths', true) <> '' THEN
+        IF TG_NARGS > 2 THEN
+            names := sseapp.chosen(TG_ARGV);
+            shown := TG_ARGV[2] = 'show';
+        END IF;
+        IF TG_RELID <> TG_ARGV[1]::oid OR TG_NARGS > 2 AND names IS NULL THEN
             RETURN NULL;
         END IF;
+        PERFORM sseapp.note_depth(TG_RELID, pg_trigger_depth());
     END IF;
     -- the first ones one by one: to look whether there are many would take a tenth of the time
     IF TG_OP = 'INSERT' THEN

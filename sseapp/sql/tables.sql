@@ -47,6 +47,9 @@ CREATE TABLE IF NOT EXISTS sseapp.watched_table (
     reason text  -- of the last reset
 );
 
+-- Tables that a trigger has changed in the midst of a statement of theirs: they are not plain, see note_depth().
+CREATE TABLE IF NOT EXISTS sseapp.entangled_table (relation oid NOT NULL);
+
 -- Positions of the log by age: what a snapshot saw is as old as its mark, at least.
 CREATE TABLE IF NOT EXISTS sseapp.mark (
     at timestamptz PRIMARY KEY,
@@ -70,10 +73,10 @@ DO $body$
 BEGIN
     IF NOT EXISTS (SELECT FROM sseapp.state) THEN
         INSERT INTO sseapp.state (version, born, horizon, horizon_id, horizon_xid)
-        VALUES (2, gen_random_uuid(), '1:1:', 0, '0');
-    ELSIF (SELECT version FROM sseapp.state) > 2 THEN
+        VALUES (3, gen_random_uuid(), '1:1:', 0, '0');
+    ELSIF (SELECT version FROM sseapp.state) > 3 THEN
         RAISE EXCEPTION 'The schema sseapp is of a later version than this program: update the program.';
-    ELSIF (SELECT version FROM sseapp.state) < 2 THEN
+    ELSIF (SELECT version FROM sseapp.state) < 3 THEN
         RAISE EXCEPTION 'The schema sseapp is of an earlier version, with another log.'
             USING HINT = 'Note what SELECT * FROM sseapp.watched shows, uninstall it (python -m sseapp uninstall), and watch the tables again.';
     END IF;

@@ -178,6 +178,7 @@ SET IntervalStyle = 'postgres'
 SET bytea_output = 'hex'
 SET extra_float_digits = 1
 SET lc_monetary = 'C'
+SET quote_all_identifiers = off
 AS $body$
 DECLARE
     names text[];

@@ -245,6 +245,7 @@ BEGIN
     PERFORM sseapp.drop_triggers("table", sseapp.trigger_names(watch, 'log_rows')::name[]);
     PERFORM sseapp.tell_reset(watch, 'the table is no longer watched');
     DELETE FROM sseapp.watched_table w WHERE w.id = watch;
+    DELETE FROM sseapp.entangled_table e WHERE e.relation = "table";
     RETURN true;
 END
 $body$;

@@ -97,7 +97,10 @@ def test_what_an_earlier_program_installed_is_left_alone_and_the_way_out_is_name
     connection.query("UPDATE sseapp.state SET digest = 'older', version = 1")
     with pytest.raises(errors.DatabaseError, match=r"of an earlier version.*sseapp\.watched.*sseapp uninstall"):
         schema.install(connection)
-    connection.query("ALTER TABLE sseapp.change DROP COLUMN changes")  # as it was
+    connection.query("DROP FUNCTION sseapp.epoch()")  # as if it were not there yet
+    with pytest.raises(errors.OtherVersionError):
+        changelog.position(connection)
+    schema.uninstall(connection)
     with pytest.raises(errors.NotInstalledError):
         changelog.position(connection)
 

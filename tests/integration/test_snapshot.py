@@ -120,3 +120,24 @@ def test_rows_and_snapshot_are_of_one_moment(site, database, table):
             assert state.get(before) == change.old
             state[before] = change.new
         assert state == final
+
+
+@pytest.mark.usefixtures("table")
+def test_the_search_path_shows_in_no_row(site):
+    """It decides how a ``regclass`` is printed: as in a change, and so that a filter takes the same of both."""
+    site.run(
+        "CREATE TABLE r (id int PRIMARY KEY, x regclass); SET quote_all_identifiers = on; SET search_path = public"
+    )
+    try:
+        number = site.watch(f"{site.name}.r")
+        site.run(f"INSERT INTO {site.name}.r VALUES (1, '{site.name}.t'), (2, 'pg_class')")
+    finally:
+        site.run(f"RESET quote_all_identifiers; SET search_path = {site.name}")
+    with closing(
+        Database(f"{site.dsn}?options=-csearch_path%3D{site.name}%20-cquote_all_identifiers%3Don")
+    ) as database:
+        watched = _table(site, "r")
+        told = [new for (new,) in site.log("new", watch=number)]
+        assert [json.loads(row) for row in _read(database, watched).rows] == told
+        assert [new["x"] for new in told] == [f"{site.name}.t", "pg_class"]
+        assert _ids(_read(database, watched, ("x", f"eq.{site.name}.t"))) == [1]

@@ -12,7 +12,7 @@ from sseapp.database import Connection
 
 KEEPER = "keeper"
 PINNED = """SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';
-SET extra_float_digits = 1; SET lc_monetary = 'C'"""
+SET extra_float_digits = 1; SET lc_monetary = 'C'; SET quote_all_identifiers = off"""
 
 
 def as_user(dsn, user):

@@ -2,20 +2,30 @@
 
 import logging
 import os
+import re
 import resource
 import signal
 from contextlib import suppress
 from typing import Any
 
+
+def _number(variable: str, default: int) -> int:
+    text = os.environ.get(variable, "").strip() or str(default)
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise SystemExit(f"{variable}={text!r} cannot be used: it takes a whole number from 1 on.")
+    return int(text)
+
+
 bind = os.environ.get("SSEAPP_BIND", "127.0.0.1:8000")
-workers = int(os.environ.get("SSEAPP_WORKERS", "1"))
+workers = _number("SSEAPP_WORKERS", 1)
 worker_class = "gevent"
 # As many descriptors as the system lets us have: a stream holds one.
 with suppress(ValueError, OSError):  # macOS says that there is no limit, and takes none
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 _most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-# The places for streams end below this: past it the next request would hang, /healthz included.
-worker_connections = min(int(os.environ.get("SSEAPP_MAX_STREAMS") or "10000") + 1000, _most // 5)
+# Past this the next request would hang, /healthz included. So there are fewer places (SSEAPP_MAX_STREAMS, two fifths
+# of the descriptors): a long poll and a stream under TLS count here. Other streams do not, and need theirs besides.
+worker_connections = min(_number("SSEAPP_MAX_STREAMS", 10000) + 1000, _most * 9 // 20)
 # A cursor of 2 KB travels in a header, or in the query beside its filters.
 limit_request_line = 8190
 limit_request_field_size = 8190

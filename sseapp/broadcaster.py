@@ -130,7 +130,7 @@ class Broadcaster:
                 self._serve_crowd(crowd)
             self._serve(list(self._by_channel.get(channel, ())))
         # one that has gone since may have left its descriptor to another
-        self._serve(client for client in arrived if self._clients.get(client.descriptor) is client)
+        self._serve(client for client in arrived if self._has(client))
 
     def _on_events(self, descriptor: int, events: int) -> None:
         if descriptor == self._wake:
@@ -178,7 +178,7 @@ class Broadcaster:
 
     def _let_in(self, client: Client) -> None:
         """Let the client into the crowd of its channel where it stands as that does."""
-        if client.backlog or not client.chunked or self._clients.get(client.descriptor) is not client:
+        if client.backlog or not client.chunked or not self._has(client):
             return
         channel, standing = client.subscription.channel, client.subscription.standing
         crowd = self._crowds.get(channel)
@@ -258,7 +258,7 @@ class Broadcaster:
 
     def _send_end(self, client: Client) -> None:
         """Say bye, end the answer and the connection."""
-        if not client.backlog and client.descriptor in self._clients:
+        if not client.backlog and self._has(client):
             is_sent = self._send(client, client.subscription.ending())
             if client.chunked and is_sent:
                 self._send(client, b"")
@@ -275,7 +275,7 @@ class Broadcaster:
             silent = now - client.moved_at
             if not client.backlog and silent >= self._heartbeat * 7 / 8:
                 self._serve_one(client)
-                if client.moved_at < now and client.descriptor in self._clients and not client.backlog:
+                if client.moved_at < now and self._has(client) and not client.backlog:
                     self._send(client, client.subscription.standing.heartbeat())
             elif client.backlog and silent >= wire.STALL:
                 self._cut(client)
@@ -289,10 +289,15 @@ class Broadcaster:
             os.close(client.descriptor)
             client.subscription.close()
 
+    def _has(self, client: Client) -> bool:
+        """Whether the client is still here: its descriptor alone may be another's by now."""
+        return self._clients.get(client.descriptor) is client
+
     def _release(self, client: Client) -> bool:
         """Take the client off; whether it was there."""
-        if self._clients.pop(client.descriptor, None) is None:
+        if not self._has(client):
             return False
+        del self._clients[client.descriptor]
         channel = client.subscription.channel
         self._let_go(client)
         self._leave_singles(channel, client)
@@ -320,6 +325,8 @@ class Broadcaster:
             handed_back = True
         except OSError:
             pass  # the client has gone
+        except Exception:  # noqa: BLE001  # logged, and the client comes back by its cursor
+            _log.exception("A stream has failed.")
         finally:
             if not handed_back:
                 os.close(client.descriptor)

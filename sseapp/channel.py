@@ -111,10 +111,10 @@ class Channel:
     def _frames(self, position: int) -> list[Frame]:
         return self.ring.read(position)
 
-    def wait(self, position: int, timeout: float, interrupted: Callable[[], bool]) -> None:
-        """Return when there is something to read at ``position``, or ``interrupted``, or after ``timeout`` seconds."""
+    def wait(self, position: int, timeout: float, interrupted: Callable[[], bool]) -> bool:
+        """Wait for something to read at ``position``, or ``interrupted``; false where ``timeout`` seconds went by."""
         with self.changed:
-            self.changed.wait_for(
+            return self.changed.wait_for(
                 lambda: self.ring.end > position or self.reason is not None or interrupted(), timeout=timeout
             )
 

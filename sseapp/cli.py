@@ -40,10 +40,26 @@ def demo(port: int) -> None:
 
 
 @main.command()
+def install() -> None:
+    """Install sseapp in the database, or update it. What is watched stays as it is."""
+    with _connected() as connection:
+        if not _installed(connection):
+            click.echo("sseapp is there already, in this version.")
+
+
+def _installed(connection: Connection) -> bool:
+    if schema.install(connection):
+        click.echo("sseapp is installed in this database (schema sseapp).")
+        return True
+    return False
+
+
+@main.command()
 @click.argument("table")
 @click.option("--range", "range_column", metavar="COLUMN", help="The column that start, end and last go by.")
 @click.option("--hide", multiple=True, metavar="COLUMN", help="Keep a column out of the log. May be repeated.")
 @click.option("--only", multiple=True, metavar="COLUMN", help="Show these columns only. May be repeated.")
+@click.option("--show-all", is_flag=True, help="Show the columns, too, that it has left out so far.")
 @click.option("--subscribers-see-all-rows", is_flag=True, help="Watch a table in spite of its row-level security.")
 def watch(
     table: str,
@@ -51,12 +67,20 @@ def watch(
     hide: tuple[str, ...],
     only: tuple[str, ...],
     *,
+    show_all: bool,
     subscribers_see_all_rows: bool,
 ) -> None:
-    """Watch TABLE (written as in SQL), installing sseapp in the database first where it is not there yet."""
+    """Watch TABLE (written as in SQL), or change how it is watched. Installs sseapp in the database where it must.
+
+    What is not given here is taken back: the range column, and the hidden columns with --show-all.
+    """
     with _connected() as connection:
-        if schema.install(connection):
-            click.echo("sseapp is installed in this database (schema sseapp).")
+        _installed(connection)
+        left_out = "" if hide or only or show_all else schema.left_out(connection, table)
+        if left_out:
+            raise click.UsageError(
+                f"{table} leaves out {left_out} so far. Say so again (--hide, --only), or --show-all."
+            )
         schema.watch(
             connection,
             table,

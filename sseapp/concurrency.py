@@ -52,6 +52,13 @@ def wait_for(descriptor: int, *, write: bool = False, timeout: float | None = No
     return bool(poller.poll(None if timeout is None else max(0, ceil(timeout * 1000))))
 
 
+def is_gone(descriptor: int) -> bool:
+    """Whether the peer of the connection ``descriptor`` has closed it, on systems that tell (``POLLRDHUP``)."""
+    poller = _original("select", "poll")()
+    poller.register(descriptor, getattr(select, "POLLRDHUP", 0))  # and what is always told: POLLERR, POLLHUP
+    return bool(poller.poll(0))
+
+
 def give_up_after(connection: socket.socket, seconds: float) -> None:
     """Have the system end a connection whose peer acknowledges nothing for so long: it has vanished without a word.
 
@@ -89,8 +96,15 @@ def epoll() -> Any:
 
 def _epoll() -> Any:
     # monkey-patching takes it out of the module
-    original: Callable[[str, str], Any] = modules["gevent.monkey"].get_original
     try:
-        return original("select", "epoll")
+        return _original("select", "epoll")
     except AttributeError:
         return None
+
+
+def _original(module: str, name: str) -> Any:
+    """The system's own, of what gevent makes green."""
+    if not is_green():
+        return getattr(modules[module], name)
+    original: Callable[[str, str], Any] = modules["gevent.monkey"].get_original
+    return original(module, name)

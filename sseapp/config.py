@@ -82,7 +82,12 @@ SETTINGS: dict[str, Setting] = {
     ),
     "rings": Setting("SSEAPP_RINGS", _bytes, "256m", "the same of all streams of a process together"),
     "batch": Setting("SSEAPP_BATCH", _count, "2000", "changes read in one piece"),
-    "limit": Setting("SSEAPP_LIMIT", _count, "10000", "most rows of one answer, and the default of `limit`"),
+    "limit": Setting(
+        "SSEAPP_LIMIT",
+        _count,
+        "10000",
+        "most rows of one answer, and the default of `limit`; who missed more changes, or sees more at once, is reset",
+    ),
     "retention": Setting("SSEAPP_RETENTION", _seconds, "1h", "how long a change stays in the log"),
     "log_size": Setting("SSEAPP_LOG_SIZE", _bytes, "1g", "size above which the log is pruned earlier"),
 }
@@ -125,8 +130,11 @@ class Settings:
 
     @property
     def streams(self) -> int:
-        """How many streams fit: each holds a descriptor; on threads each holds one, and two are kept for all else."""
-        fit = concurrency.descriptors() * 3 // 4 if concurrency.is_green() else self.threads - 2
+        """How many streams fit: each holds a descriptor; on threads each holds one, and two are kept for all else.
+
+        Of the descriptors two fifths: ``gunicorn.conf.py`` has as many and some more for requests.
+        """
+        fit = concurrency.descriptors() * 2 // 5 if concurrency.is_green() else self.threads - 2
         return min(self.max_streams, max(1, fit))
 
 

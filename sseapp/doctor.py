@@ -100,7 +100,7 @@ def _schema(connection: Connection) -> Iterator[Finding]:
     elif schema.is_current(connection):
         yield Finding("schema", True, "installed, of this version")
     else:
-        advice = "`python -m sseapp watch TABLE`, or the output of `python -m sseapp sql`, updates it, or says why not."
+        advice = "`python -m sseapp install`, or the output of `python -m sseapp sql`, updates it, or says why not."
         yield Finding("schema", False, "It is of another version, or came out of a dump.", advice)
 
 

@@ -99,7 +99,7 @@ class NotInstalledError(UnavailableError):
 
 
 class OtherVersionError(UnavailableError):
-    """The sseapp in this database is of another version: `python -m sseapp watch TABLE` updates it, or says why not."""
+    """The sseapp in this database is of another version: `python -m sseapp install` updates it, or says why not."""
 
 
 class DataRejectedError(DatabaseError):

@@ -80,7 +80,7 @@ class Result(Channel):
         if stream.reason is not None:
             # so the scope may be of another epoch
             raise ResetError(stream.reason)
-        told, changed = "", True
+        told = ""
         while not self._is_idle():
             position, filter_, _ = stream.note()
             rows = snapshot.read(self._runtime.database, self.table, self.question, filter_)
@@ -88,27 +88,26 @@ class Result(Channel):
             backoff.reset()
             again = monotonic() + self.question.every
             data = snapshot.data(self.table, rows)
-            if changed or data != told:
+            if data != told:
                 event = sse.event("rows", data, id=encode(Cursor(rows.upto), scope))
                 self.append(Frame(rows.upto, rows.upto, raw=event))
                 told = data
-            changed = self._await_change(stream, position, rows)
+            self._await_change(stream, position, rows)
             self._sleep(again - monotonic())
 
-    def _await_change(self, stream: Stream, position: int, rows: Rows) -> bool:
-        """Return once a row of the result has changed since it was read; false where one may have left the window."""
+    def _await_change(self, stream: Stream, position: int, rows: Rows) -> None:
+        """Return once a row of the result may have changed since it was read, or may have left the window."""
         seen, oldest = rows.upto, None
         while not self._is_idle():
             frames, position = stream.read(position)
             if any(not seen.sees(event.xid) for frame in frames for event in frame.events):
-                return True
+                return
             if any(frame.raw for frame in frames) and rows.rows:
                 oldest = oldest or self._oldest(rows)
                 filter_ = stream.filter
                 if not set(filter_.columns) <= oldest.keys() or not filter_.matches(oldest):
-                    return False
+                    return
             stream.wait(position, _LONG, self._is_idle)
-        return False
 
     def _oldest(self, rows: Rows) -> Mapping[str, str]:
         """The row that leaves a moving window first, of rows that show the range column; else any row."""

@@ -30,7 +30,8 @@ from sseapp.question import Question
 from sseapp.table import Table
 
 T = TypeVar("T")
-_TRIES = 5
+TRIES = 5
+"""How often a question is asked anew, of a table that has changed meanwhile."""
 _START = 5.0  # seconds that a first request waits for the listener
 
 
@@ -80,7 +81,7 @@ class Runtime:
         Raises what :meth:`question` raises.
         """
         args = tuple(args)
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             table, asked = self.question(path, args)
             try:
                 return asked, answer(table, asked)

@@ -87,6 +87,12 @@ def watch(
     return int(number)
 
 
+def left_out(connection: Connection, table: str) -> str:
+    """The columns that ``table``'s watch was told to keep from subscribers, in words; empty where there are none."""
+    ((names,),) = connection.query(statements.named("queries")["left_out"], {"table": table})
+    return names or ""
+
+
 def unwatch(connection: Connection, table: str) -> bool:
     """End the watch of ``table``; whether there was one."""
     ((found,),) = connection.query(f"{_QUIET} SELECT sseapp.unwatch(%s::regclass)", (table,), deadline=PATIENCE)

@@ -12,14 +12,14 @@ from sseapp import changelog, snapshot, sse
 from sseapp.backoff import jittered
 from sseapp.channel import Channel, ResetError
 from sseapp.cursor import Cursor, Snapshot, encode
-from sseapp.errors import ShapeChangedError, SseappError
+from sseapp.errors import ShapeChangedError, SseappError, UnavailableError
 from sseapp.hub import SHAPE_CHANGED, Stream, window
 from sseapp.live import Result
 from sseapp.question import Question
 from sseapp.replay import missed, opened
 from sseapp.ring import FRAME_SIZE, OverrunError
 from sseapp.rowtext import name_text
-from sseapp.runtime import Runtime
+from sseapp.runtime import TRIES, Runtime
 from sseapp.standing import Standing, StandingInLog
 from sseapp.table import Table
 
@@ -93,11 +93,16 @@ class Subscription(ABC, Generic[AnyChannel]):
     def _sessions(self, follow: Callable[[], Iterable[bytes]], reset: Exception | None) -> Iterator[bytes]:
         """Catch up and follow, again after each reset, until the process closes."""
         reason = None if reset is None else self._restart(reset)
+        failures = 0
         while not self._runtime.closing.is_set():
             try:
                 yield from self._enter(reason)
+                failures = 0
                 yield from follow()
             except (ResetError, ShapeChangedError) as error:
+                failures += 1
+                if failures > TRIES:
+                    raise UnavailableError("The table keeps changing; try again.") from None
                 reason = self._restart(error)
 
     def _restart(self, error: Exception) -> str:

@@ -94,7 +94,14 @@ SELECT coalesce((max(c.id) - min(c.id)) / 32 + 1, 0), pg_total_relation_size('ss
        coalesce(extract(epoch FROM clock_timestamp() - (SELECT f.at FROM sseapp.change f ORDER BY f.id LIMIT 1)), 0)::float8
 FROM sseapp.change c;
 
+-- name: left_out
+-- The columns that the watch of a table keeps from subscribers because it was told to; null where there are none.
+SELECT string_agg(a.attname, ', ' ORDER BY a.attnum)
+FROM sseapp.watched_table w JOIN pg_attribute a ON a.attrelid = w.relation
+WHERE w.relation = %(table)s::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
+  AND CASE WHEN w.shown IS NULL THEN a.attnum = ANY (w.hidden) OR a.attname = ANY (w.hidden_names) ELSE a.attnum <> ALL (w.shown) END;
+
 -- name: watched
 SELECT w.schema, w."table", coalesce(array_to_string(w.key, ', '), 'the whole row'), coalesce(w.range_column, 'none'),
-       coalesce(nullif(array_to_string(w.hidden, ', '), ''), 'none')
+       coalesce('all but ' || array_to_string(w.only_columns, ', '), nullif(array_to_string(w.hidden, ', '), ''), 'none')
 FROM sseapp.watched w ORDER BY 1, 2;

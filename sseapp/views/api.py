@@ -58,7 +58,7 @@ def changes(table: str) -> Response:
     if _wants_stream():
         last_event_id = request.headers.get("Last-Event-ID") or None
         return _streamed(lambda: Changes(_runtime(), table, _args(), last_event_id))
-    return _json(poll.changes(_runtime(), table, _args()))
+    return _json(poll.changes(_runtime(), table, _args(), _is_gone))
 
 
 def _runtime() -> Runtime:
@@ -71,6 +71,12 @@ def _args() -> list[tuple[str, str]]:
         return list(request.args.items(multi=True))
     except UnicodeDecodeError:
         raise BadParameterError("The query holds bytes that are no UTF-8; percent-encode it.") from None
+
+
+def _is_gone() -> bool:
+    """Whether the client has closed the connection, where the host hands it over."""
+    connection = request.environ.get("gunicorn.socket")
+    return connection is not None and concurrency.is_gone(connection.fileno())
 
 
 def _wants_stream() -> bool:

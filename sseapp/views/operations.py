@@ -62,7 +62,7 @@ class _Counters(Collector):
         gauges = {
             "listening": ("Whether the listener listens.", float(listener.error is None)),
             "behind_seconds": ("Since the log was last read.", monotonic() - listener.seen_at),
-            "streams_open": ("Open event streams.", places.taken),
+            "streams_open": ("Places taken: open event streams, long polls that wait.", places.taken),
             "streams_limit": ("Places for event streams.", places.limit),
             "channels": ("Distinct questions that streams ask.", len(self._runtime.hub.streams)),
         }

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import logging
 from http import HTTPStatus
+from math import ceil
 
-from flask import Flask, Response
+from flask import Flask, Response, current_app
 from werkzeug.exceptions import HTTPException
 
+from sseapp.backoff import jittered
 from sseapp.errors import CursorGoneError, SseappError, UnavailableError
 
 _log = logging.getLogger(__name__)
+_NOTHING_HERE = (
+    "Nothing is here. There are /tables, /tables/<table>/rows and /tables/<table>/changes; / is a dashboard."
+)
 
 
 def problem(status: int, title: str, detail: str, **members: str | None) -> Response:
@@ -31,13 +36,15 @@ def _ours(error: SseappError) -> Response:
     reason = error.reason if isinstance(error, CursorGoneError) else None
     response = problem(error.status, error.title, error.detail, parameter=error.parameter, reason=reason)
     if isinstance(error, UnavailableError):
-        response.headers["Retry-After"] = "2"
+        retry = current_app.extensions["sseapp"].settings.retry
+        response.headers["Retry-After"] = str(ceil(jittered(2 * retry)))
     return response
 
 
 def _http(error: HTTPException) -> Response:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    response = problem(status, error.name, error.description or error.name)
+    detail = _NOTHING_HERE if status == HTTPStatus.NOT_FOUND else error.description or error.name
+    response = problem(status, error.name.capitalize(), detail)
     for name, value in error.get_headers():
         if name.lower() in {"allow", "location"}:
             response.headers[name] = value

@@ -10,7 +10,7 @@ from support.altered import altered
 from support.clusters import wait_until
 from support.servers import ROOT
 from support.site import site as serve_site
-from support.sse import Ended, Stream
+from support.sse import Ended, Stream, Wire, request
 
 DESCRIPTORS = 120
 LIMITED = f"""
@@ -75,7 +75,7 @@ def test_descriptors_that_run_out(pg18):
             block = stream.until(lambda block: block.fires or any(block.comments))
             streams += [stream] if block.fires else []
             refused += not block.fires
-        assert len(streams) == site.metric("streams_limit") == DESCRIPTORS * 3 // 4
+        assert len(streams) == site.metric("streams_limit") == DESCRIPTORS * 2 // 5
         assert refused == DESCRIPTORS - len(streams) == site.metric("streams_refused_total")
         assert site.get("/healthz").status == 200
         site.end_sessions()
@@ -83,6 +83,25 @@ def test_descriptors_that_run_out(pg18):
         site.sql(f"INSERT INTO {table} VALUES (1, 'y')")
         for stream in streams:
             assert stream.event().name == "insert"
+
+
+def test_long_polls_leave_room_for_other_requests(pg18):
+    """They stay with gunicorn's worker, which takes so many connections and no more."""
+    with altered(LIMITED) as (folder, _), ExitStack() as stack:
+        config = folder / "wsgi.py"
+        site = stack.enter_context(serve_site(pg18, options=("--config", str(config)), max_streams="1000"))
+        table = site.table()
+        target = f"/tables/{table}/changes?wait=60&after={site.changes(table)['cursor']}"
+        polls = []
+        while site.metric("streams_open") < site.metric("streams_limit"):
+            polls.append(Wire(site.host.address, request("GET", target, [("Host", "localhost")], close=True)))
+            stack.callback(polls[-1].close)
+        site.settled(DESCRIPTORS * 2 // 5)
+        for _ in range(10):
+            assert site.get(target).json["changes"] == [], "at once, without a place"
+        site.sql(f"INSERT INTO {table} VALUES (1, 'y')")
+        for poll in polls:
+            assert poll.head()[0] == 200
 
 
 def test_a_stream_for_which_there_is_no_second_descriptor(pg18):

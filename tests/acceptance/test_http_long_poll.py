@@ -7,6 +7,7 @@ import threading
 import time
 
 from support.clusters import wait_until
+from support.sse import Wire, request
 
 
 def _told(answer):
@@ -150,6 +151,20 @@ def test_a_poll_that_waits_is_gone_when_the_table_is_unwatched(site):
     poll.join(8)
     assert answers[0].status == 410
     assert answers[0].problem["reason"]
+
+
+def test_who_no_longer_waits_holds_no_place(newest):
+    table = newest.table()
+    after = newest.changes(table)["cursor"]
+    target = f"/tables/{table}/changes?wait=60&after={after}"
+    polls = [Wire(newest.host.address, request("GET", target, [("Host", "localhost")], close=True)) for _ in range(3)]
+    newest.settled(3)
+    for poll in polls[1:]:
+        poll.close()
+    newest.settled(1)
+    newest.sql(f"INSERT INTO {table} VALUES (1, 'x')")
+    assert polls[0].head()[0] == 200
+    polls[0].close()
 
 
 def test_polls_leave_no_channel_behind(newest):

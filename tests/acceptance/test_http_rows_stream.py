@@ -99,6 +99,18 @@ def test_only_a_change_in_the_range_sends_the_result_again(site):
         assert stream.event("rows").json["rows"] == [{"id": 1, "n": 10}]
 
 
+def test_a_change_that_the_result_does_not_show_sends_nothing(site):
+    table = site.table("id int PRIMARY KEY, a text", rows="(1, 'x'), (2, 'y')")
+    with site.follow(table, "rows", columns="id", limit=1, every="100ms") as stream:
+        first = stream.event("rows").json
+        assert (first["rows"], first["more"]) == ([{"id": 1}], True)
+        for number in range(3, 6):
+            site.sql(f"INSERT INTO {table} VALUES ({number})")
+            site.caught_up()
+        site.sql(f"INSERT INTO {table} VALUES (0)")
+        assert stream.event("rows").json["rows"] == [{"id": 0}]
+
+
 def test_at_most_once_in_every(newest):
     table = newest.table()
     with newest.follow(table, "rows", every="600ms") as stream:

@@ -11,7 +11,7 @@ from support.running import Running, prepare
 
 from sseapp import changelog, channel, concurrency, snapshot, subscription
 from sseapp.cursor import Cursor, encode
-from sseapp.errors import UnavailableError
+from sseapp.errors import ShapeChangedError, UnavailableError
 from sseapp.subscription import Changes
 
 COUNT = 4
@@ -142,3 +142,16 @@ def test_a_read_that_fails_ends_the_stream_with_a_time_to_come_again(follow, mon
     (apology,) = frames
     assert apology.startswith(b": not now")
     assert b"\nretry: " in apology
+
+
+def test_a_shape_that_never_fits_ends_the_stream_for_now(follow, monkeypatch):
+    reads = []
+
+    def read(*_):
+        reads.append(1)
+        raise ShapeChangedError
+
+    monkeypatch.setattr(snapshot, "read", read)
+    _, *frames = follow().frames()
+    assert b"".join(frames).startswith(b": The table keeps changing; try again.\n")
+    assert 1 < len(reads) < 10

@@ -168,7 +168,9 @@ class Polling(Client):
         answer = json.loads(poll.changes(worker, self.asked.table, arguments))
         if self._is_lost():
             return
-        self.silent = 0 if answer["changes"] else self.silent + 1
+        # where the cursor moves on, a page held only changes that its filter leaves out
+        is_silent = not answer["changes"] and answer["cursor"] == self.cursor
+        self.silent = self.silent + 1 if is_silent else 0
         self.cursor = answer["cursor"]
         for change in answer["changes"]:
             self.events += 1

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from sseapp.change import Event
 from sseapp.channel import Channel, ResetError
 from sseapp.cursor import Snapshot
 from sseapp.errors import NotFoundError, UnavailableError
@@ -71,6 +72,49 @@ def test_the_end_comes_after_what_was_there_before_it(channel):
     with pytest.raises(ResetError) as raised:
         channel.read(position)
     assert raised.value.reason == str(raised.value) == "renamed", "the first reason stays"
+
+
+def test_what_is_at_a_position_is_joined_once_for_all(channel):
+    channel.append(_frame(b"1"))
+    assert channel.joined(0) is channel.joined(0)
+    channel.append(_frame(b"2"))
+    assert (channel.joined(0).data, channel.joined(1).data, channel.joined(2).data) == (b"12", b"2", b"")
+
+
+def test_what_is_joined_is_about_a_frame_s_worth(channel, monkeypatch):
+    """A client that does not take it holds it."""
+    monkeypatch.setattr("sseapp.channel.FRAME_SIZE", 2)
+    for data in (b"1", b"23", b"4", b"5", b"6"):
+        channel.append(_frame(data))
+    joined = [channel.joined(at) for at in (0, 2, 4)]
+    assert [(one.data, one.end) for one in joined] == [(b"123", 2), (b"45", 4), (b"6", 5)]
+    first = channel.joined(0)
+    channel.append(_frame(b"7"))
+    assert channel.joined(0) is first, "what comes later is none of it"
+
+
+def _piece(number, *, complete=True):
+    return Frame(Snapshot(1), Snapshot(number), (Event("insert", 1, 1, "now"),), complete)
+
+
+# frames -> the snapshots that the last event and the last batch's end among them are of
+TOLD = [
+    ([_frame()], None, None),
+    ([_piece(2)], 2, 2),
+    ([_piece(2), _frame()], 2, 2),
+    ([_piece(2, complete=False)], 2, None),
+    ([_piece(2), _piece(3, complete=False), _piece(4, complete=False)], 4, 2),
+    ([_piece(2, complete=False), _piece(3)], 3, 3),
+]
+
+
+@pytest.mark.parametrize(("frames", "told", "upto"), TOLD)
+def test_what_is_joined_says_what_it_tells_of(frames, told, upto):
+    channel = Channel(limit=1 << 20)
+    for frame in frames:
+        channel.append(frame)
+    joined = channel.joined(0)
+    assert [of and of.xmax for of in (joined.told, joined.upto)] == [told, upto]
 
 
 @pytest.mark.parametrize(

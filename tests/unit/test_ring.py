@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from support.sse import Parser
 
 from sseapp import sse
-from sseapp.change import Event
+from sseapp.change import Batch, Event
 from sseapp.cursor import Cursor, Scope, Snapshot, decode, encode
-from sseapp.ring import Frame, OverrunError, Ring, encoded
+from sseapp.ring import FRAME_SIZE, Frame, OverrunError, Ring, encoded, frames
 
 SCOPE = Scope.of("epoch", "question")
 A, S, B = Snapshot(10, (8,)), Snapshot(12, (8, 10)), Snapshot(14, (10,))
@@ -93,6 +93,28 @@ def test_encoded_bytes():
 def test_the_size_goes_with_the_bytes():
     assert _frame().size > _frame(events=EVENTS[:2]).size > len(_frame(events=EVENTS[:2]).ready)
     assert Frame(A, A, raw=b"x" * 100).size == 200
+
+
+def _sized(position, size):
+    """An event of about ``size``."""
+    return Event("insert", position, 11, "now", "x" * max(0, size - Event("insert", position, 11, "now", "").size))
+
+
+@given(
+    st.lists(st.sampled_from([0, FRAME_SIZE // 9, FRAME_SIZE // 3, FRAME_SIZE // 2, FRAME_SIZE, 2 * FRAME_SIZE])),
+    st.booleans(),
+    st.booleans(),
+)
+def test_frames_are_the_events_and_none_is_split_needlessly(sizes, complete, ascending):
+    events = [_sized(position, size) for position, size in enumerate(sizes)]
+    made = list(frames(Batch(A, B, (), complete, ascending), events, SCOPE))
+    assert [event for frame in made for event in frame.events] == events
+    assert [frame.complete for frame in made] == [complete and frame is made[-1] for frame in made]
+    for frame in made:
+        assert (frame.after, frame.upto, frame.scope, frame.ascending) == (A, B, SCOPE, ascending)
+        assert frame.events
+        assert sum(event.size for event in frame.events[:-1]) < FRAME_SIZE
+    assert all(sum(event.size for event in frame.events) >= FRAME_SIZE for frame in made[:-1])
 
 
 def _raw(size=10):

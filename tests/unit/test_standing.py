@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import pytest
 
+from sseapp import sse
 from sseapp.channel import Channel
-from sseapp.cursor import Snapshot
+from sseapp.cursor import Cursor, Scope, Snapshot, encode
 from sseapp.ring import FRAME_SIZE, Frame
 from sseapp.standing import Standing, StandingInLog
 
 CHANNEL, OTHER = Channel(limit=100), Channel(limit=100)
+SCOPE = Scope.of("epoch", "question")
 
 
 class Hub:
     position = Snapshot(9)
+
+
+class Log(Channel):
+    scope = SCOPE
 
 
 class Told:
@@ -29,8 +35,8 @@ class Told:
         return self.ready if self._only in (None, seen) else b""
 
 
-def _in_log(position=0, upto=5, *, has_id=True, channel=CHANNEL):
-    return StandingInLog(channel, position, Hub(), Snapshot(upto), has_id=has_id)
+def _in_log(position=0, upto=5, *, has_id=True, channel=CHANNEL, hub=None):
+    return StandingInLog(channel, position, hub or Hub(), Snapshot(upto), has_id=has_id)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +95,82 @@ def test_who_was_told_more_may_not_be_given_an_id_that_says_less():
     assert not one.is_like(other)
 
 
-def test_a_first_take_brings_a_frame_s_worth_and_the_next_the_rest():
-    """Nobody shares its bytes: of a whole ring each client that is slow would hold as much."""
+@pytest.mark.parametrize(
+    "make",
+    [Standing, lambda channel: _in_log(channel=channel), lambda channel: _in_log(upto=99, channel=channel)],
+    ids=["no log", "for all", "its own"],
+)
+def test_a_take_brings_a_frame_s_worth_and_the_next_the_rest(make):
+    """Of a whole ring each client that is slow would hold as much."""
     channel = Channel(limit=1 << 30)
     for number in range(10):
         channel.append(Frame(Snapshot(6 + number), Snapshot(7 + number), raw=b"%d" % number * (FRAME_SIZE // 2)))
-    standing = _in_log(upto=99, channel=channel)
+    standing = make(channel)
     taken = [standing.take() for _ in range(6)]
     assert [len(data) for data in taken] == [FRAME_SIZE] * 5 + [0]
     assert b"".join(taken) == b"".join(b"%d" % number * (FRAME_SIZE // 2) for number in range(10))
+
+
+WINDOW = Frame(Snapshot(6), Snapshot(6), raw=b"w")
+PASSED = Told(5, 6, complete=True), 6, None
+"""The ring is beyond what the client has from its own read: from now on it is sent what all are."""
+
+# what comes before each take, where the hub is then, and the snapshot that a heartbeat claims after it, if any
+BEATS = {
+    "nothing has come": [(None, 5, None)],
+    "the hub has not begun": [(None, None, None)],
+    "what came is not for this stream": [(None, 9, 9), (None, 9, None), (None, 10, 10)],
+    "an event says it itself": [(Told(5, 8, complete=True), 8, None), (None, 8, None), (None, 9, 9)],
+    "the rest is for others": [(Told(5, 8, complete=False), 5, None), (None, 5, None), (None, 8, 8)],
+    "the rest is still to come": [(Told(5, 8, complete=False), 7, None), (None, 7, None), (None, 8, 8)],
+    "the ring may hold more": [(Told(5, 6, complete=True), 9, None), (None, 9, 9)],
+    "nothing has come for all": [PASSED, (None, 6, None), (None, None, None)],
+    "what came for all is not for this stream": [PASSED, (None, 9, 9), (None, 9, None)],
+    "an event for all says it itself": [PASSED, (Told(6, 8, complete=True), 8, None), (None, 8, None), (None, 9, 9)],
+    "the rest is for others than all": [PASSED, (Told(6, 8, complete=False), 6, None), (None, 6, None), (None, 8, 8)],
+    "the rest is still to come for all": [PASSED, (Told(6, 8, complete=False), 7, None), (None, 7, None), (None, 8, 8)],
+    "the ring may hold more for all": [PASSED, (Told(6, 8, complete=True), 9, None), (None, 9, 9)],
+    "a window moves nobody": [PASSED, (None, 6, None), (WINDOW, 6, None), (None, 6, None), (None, 7, 7)],
+}
+
+
+@pytest.mark.parametrize("steps", BEATS.values(), ids=BEATS)
+def test_a_heartbeat_claims_what_was_told_and_no_more(steps):
+    hub, channel = Hub(), Log(limit=100)
+    standing = _in_log(channel=channel, hub=hub)
+    for frame, position, claimed in steps:
+        if frame is not None:
+            channel.append(frame)
+        hub.position = position and Snapshot(position)
+        standing.take()
+        assert standing.heartbeat() == _beat(claimed)
+
+
+def _beat(claimed):
+    return sse.HEARTBEAT if claimed is None else sse.position(encode(Cursor(Snapshot(claimed)), SCOPE))
+
+
+def test_who_has_no_id_yet_is_given_one_when_all_of_it_was_told():
+    hub, channel = Hub(), Log(limit=100)
+    silent, amid = [_in_log(has_id=False, channel=channel, hub=hub) for _ in range(2)]
+    assert (silent.heartbeat(), silent.heartbeat()) == (_beat(5), _beat(None))
+    channel.append(Told(5, 8, complete=False))
+    amid.take()
+    assert amid.heartbeat() == _beat(None), "its event has one, and that says more than 5"
+
+
+@pytest.mark.parametrize("before", [[], [PASSED]], ids=["its own", "for all"])
+def test_what_comes_while_it_looks_is_told_before_it_is_claimed(before):
+    class Telling:
+        @property
+        def position(self):
+            channel.append(Told(6, 9, complete=True))
+            return Snapshot(9)
+
+    channel = Log(limit=100)
+    standing = _in_log(channel=channel)
+    for frame, _, _ in before:
+        channel.append(frame)
+        standing.take()
+    standing._hub = Telling()
+    assert standing.take() == b"a"

@@ -42,3 +42,14 @@ def test_a_write_waits_for_who_takes_it_slowly(pair):
     wire.write_all(ours.fileno(), LARGE)
     taker.join()
     assert sum(taken) == len(LARGE)
+
+
+def test_what_a_client_sends_is_read_to_its_end(pair):
+    ours, theirs = pair
+    assert wire.takes_in(ours.fileno()), "nothing yet"
+    theirs.send(b"GET")
+    assert wire.takes_in(ours.fileno())
+    with pytest.raises(BlockingIOError):
+        ours.recv(1)
+    theirs.close()
+    assert not wire.takes_in(ours.fileno())

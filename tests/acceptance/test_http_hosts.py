@@ -177,7 +177,7 @@ def test_an_outage_of_the_database_is_said_and_survived(outage):
         assert outage.get("/readyz").json["error"]
         assert outage.get("/healthz").status == 200
         answer = outage.get(f"/tables/{table}/rows")
-        assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         assert answer.problem
         assert outage.get("/tables").status == 503
         with outage.follow(table) as stream:

@@ -8,9 +8,10 @@ from functools import partial
 
 import database
 from contenders import SSEAPP, running
-from database import NOTE, Cursor, Statements
+from database import NOTE, Statements
 from load import Load
 from plan import Bench, Measures, Plan
+from psycopg2.extensions import cursor as Cursor  # noqa: N812  # it is a class
 
 RATE = 20
 """Single-row inserts a second."""

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any, NoReturn
 
 from sseapp import concurrency, wire
-from sseapp.channel import Channel, ResetError
+from sseapp.channel import Channel, Reset, ResetError
 from sseapp.crowd import Client, Crowd, Follower
 from sseapp.errors import ShapeChangedError
 from sseapp.ring import FRAME_SIZE, OverrunError
@@ -306,12 +306,12 @@ class Broadcaster:
         self._poll.unregister(client.descriptor)
         return True
 
-    def _start_again(self, client: Client, reset: Exception) -> None:
+    def _start_again(self, client: Client, reset: Reset) -> None:
         """Catch up again beside the others, then come back: a reset wants a snapshot, and that takes its time."""
         self._release(client)
         concurrency.start("reset", lambda: self._catch_up(client, reset))
 
-    def _catch_up(self, client: Client, reset: Exception) -> None:
+    def _catch_up(self, client: Client, reset: Reset) -> None:
         def back() -> NoReturn:
             self._attach(client)
             raise HandedOverError

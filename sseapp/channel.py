@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from sseapp.cursor import Snapshot
-from sseapp.errors import UnavailableError
+from sseapp.errors import ShapeChangedError, UnavailableError
 from sseapp.ring import FRAME_SIZE, Frame, Ring
 
 T = TypeVar("T")
@@ -20,6 +20,10 @@ class ResetError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+Reset: TypeAlias = ResetError | ShapeChangedError
+"""After either of them a subscriber starts again with a snapshot, for its ``reason``."""
 
 
 @dataclass(frozen=True, slots=True)

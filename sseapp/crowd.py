@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Protocol
 
-from sseapp.channel import Channel
+from sseapp.channel import Channel, Reset
 from sseapp.standing import Standing
 
 
@@ -18,7 +18,7 @@ class Follower(Protocol):
 
     @property
     def channel(self) -> Channel: ...  # noqa: D102
-    def frames(self, *, follow: Callable[[], Iterable[bytes]], reset: Exception) -> Iterable[bytes]: ...  # noqa: D102
+    def frames(self, *, follow: Callable[[], Iterable[bytes]], reset: Reset) -> Iterable[bytes]: ...  # noqa: D102
     def ending(self) -> bytes: ...  # noqa: D102
     def cut(self) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102

@@ -60,6 +60,9 @@ class CursorGoneError(SseappError):
 class ShapeChangedError(SseappError):
     """A row does not fit what is known of its table: the table's shape has changed."""
 
+    reason = "the table or its watch has changed"
+    """What subscribers are told, who start again with a snapshot."""
+
 
 class UnavailableError(SseappError):
     """The service cannot answer now; try again."""

@@ -19,8 +19,6 @@ from sseapp.question import Question
 from sseapp.ring import FRAME_SIZE, Frame, frames
 from sseapp.table import Table
 
-SHAPE_CHANGED = "the table or its watch has changed"
-
 
 class Stream(Channel):
     """The changes of one table that pass one filter, seen through one lens: shared by all who ask for the same.
@@ -90,7 +88,7 @@ class Hub:
         key = (table.watch, question.canonical)
         with self._lock:
             if self.tables.get(table.watch) != table or self.epoch is None:
-                raise ShapeChangedError(SHAPE_CHANGED)
+                raise ShapeChangedError
             stream = self._streams.get(key)
             if stream is None or stream.reason is not None:
                 stream = Stream(table, question, self.scope(table, question), self._clock(), limit=self._ring)
@@ -164,7 +162,7 @@ class Hub:
             if table is None:
                 self._end(stream, "the table is no longer watched")
             elif table != stream.table:
-                self._end(stream, table.reason or SHAPE_CHANGED)
+                self._end(stream, table.reason or ShapeChangedError.reason)
 
     def begin(self, epoch: str, position: Snapshot, reason: str) -> None:
         """Start from ``position`` in the log of ``epoch``; streams that stood elsewhere end, for ``reason``."""
@@ -215,7 +213,7 @@ class Hub:
             told = self._told(self._indexes[watch], changes)
         except ShapeChangedError:
             # renamed or retyped a moment ago: the log will say so, but this change cannot be placed
-            self.reset(watch, SHAPE_CHANGED)
+            self.reset(watch, ShapeChangedError.reason)
             return
         share = self._share()
         for stream, events in told.items():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from sseapp import catalog, changelog, concurrency
@@ -21,6 +22,25 @@ from sseapp.signals import changed
 
 _log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may take 4: back within 10 s of the database
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """A batch beyond its first piece: the watches it holds changes of, those of too many (``storms``), the last id."""
+
+    watches: set[int]
+    storms: set[int]
+    greatest_id: int
+
+    @classmethod
+    def of(cls, parts: Iterable[changelog.Rest], *, storm: int) -> Remainder:
+        """More than ``storm`` changes of a watch are too many."""
+        parts = list(parts)
+        return cls(
+            {part.watch for part in parts},
+            {part.watch for part in parts if part.count > storm},
+            max((part.greatest_id for part in parts), default=0),
+        )
 
 
 class Listener:
@@ -41,9 +61,7 @@ class Listener:
         self._epoch: str | None = None
         self._sent = 0
         self._storm = storm
-        self._storms: set[int] | None = None  # of the batch that is being read, where its rest was counted
-        self._counted: set[int] = set()  # the watches in that rest
-        self._greatest = 0  # the greatest id in it
+        self._remainder: Remainder | None = None  # of the batch that is being read
         self._idle: str | None = None  # the snapshot of a read that found nothing
         self._stopping = threading.Event()
         self.error: str | None = "the listener has not connected yet"
@@ -135,7 +153,7 @@ class Listener:
             self._hub.refresh(connection)
             self._hub.begin(now.epoch, now.upto, reason)
             self._cursor, self._epoch, self._sent = Cursor(now.upto), now.epoch, now.greatest_id
-            self._storms = None
+            self._remainder = None
         else:
             self._hub.refresh(connection)
 
@@ -157,9 +175,9 @@ class Listener:
             complete = batch.complete
             if batch.changes:
                 self._sent = max(self._sent, *(change.id for change in batch.changes))
-            if complete:
+            if complete and self._remainder is not None:
                 # what was left out was seen, too: an id below it must name what was sent before
-                self._sent, self._storms = max(self._sent, self._greatest), None
+                self._sent, self._remainder = max(self._sent, self._remainder.greatest_id), None
             position = None if complete else 2 * batch.changes[-1].id + 1
             self._cursor = Cursor(batch.upto, position, None if complete else batch.after)
             self.seen_at = monotonic()
@@ -187,15 +205,12 @@ class Listener:
         """
         if cursor.position is None or changed.receivers:
             return set()
-        if self._storms is None:
-            rest = changelog.rest(connection, cursor)
-            self._greatest = max((part.greatest_id for part in rest), default=0)
-            self._storms = {part.watch for part in rest if part.count > self._storm}
-            for watch in self._storms:
+        if self._remainder is None:
+            self._remainder = Remainder.of(changelog.rest(connection, cursor), storm=self._storm)
+            for watch in self._remainder.storms:
                 _log.info("A batch holds more than %d changes of watch %d: its streams are reset.", self._storm, watch)
                 self._hub.reset(watch, "more rows changed at once than a snapshot is worth")
-            self._counted = {part.watch for part in rest}
-        return self._storms | (self._counted - self._hub.watches)
+        return self._remainder.storms | (self._remainder.watches - self._hub.watches)
 
     def _signal(self, batch: Batch) -> None:
         """Send ``changed`` for each table of the batch; a receiver that raises is logged and stops nobody else."""

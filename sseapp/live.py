@@ -13,7 +13,7 @@ from sseapp.backoff import Backoff
 from sseapp.channel import Channel, ResetError
 from sseapp.cursor import Cursor, encode
 from sseapp.errors import ShapeChangedError, SseappError
-from sseapp.hub import SHAPE_CHANGED, Stream
+from sseapp.hub import Stream
 from sseapp.question import Question
 from sseapp.ring import Frame, OverrunError
 from sseapp.rowtext import members
@@ -60,10 +60,8 @@ class Result(Channel):
                     self._follow(stream, backoff)
                 finally:
                     self._runtime.hub.leave(stream)
-            except ResetError as reset:
-                self.end(reset.reason)
-            except ShapeChangedError:
-                self.end(SHAPE_CHANGED)
+            except (ResetError, ShapeChangedError) as error:
+                self.end(error.reason)
             except OverrunError:
                 continue
             except SseappError as error:

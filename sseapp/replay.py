@@ -12,7 +12,7 @@ from sseapp.cursor import Cursor, MalformedCursorError, Scope, Snapshot, decode
 from sseapp.database import Database
 from sseapp.errors import ShapeChangedError
 from sseapp.filters import Filter
-from sseapp.hub import SHAPE_CHANGED, Stream
+from sseapp.hub import Stream
 from sseapp.ring import encoded
 
 _TURN = 200  # changes after which everything else in a green process gets its turn
@@ -68,15 +68,15 @@ def missed(database: Database, stream: Stream, filter_: Filter, cursor: Cursor, 
             if count % _TURN == 0:
                 concurrency.give_way()
             if change.kind == RESET:
-                raise ResetError(change.reason or SHAPE_CHANGED)
+                raise ResetError(change.reason or ShapeChangedError.reason)
             events = _events(stream.lens, filter_, change)
             group = rest if cursor.upto.sees(change.xid) else new
             told = [event for event in events if not cursor.sees(event.xid, event.position)]
             for event in told:
                 event.body  # noqa: B018  # encoded here, a turn at a time, and kept
             group += told
-    except ShapeChangedError:
-        raise ResetError(SHAPE_CHANGED) from None
+    except ShapeChangedError as error:
+        raise ResetError(error.reason) from None
     return Missed(cursor, replay.upto, tuple(rest), tuple(new), replay.more, _end(cursor, replay))
 
 

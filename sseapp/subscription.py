@@ -10,10 +10,10 @@ from typing import Generic, TypeVar
 
 from sseapp import changelog, snapshot, sse
 from sseapp.backoff import jittered
-from sseapp.channel import Channel, ResetError
+from sseapp.channel import Channel, Reset, ResetError
 from sseapp.cursor import Cursor, Snapshot, encode
 from sseapp.errors import ShapeChangedError, SseappError, UnavailableError
-from sseapp.hub import SHAPE_CHANGED, Stream, window
+from sseapp.hub import Stream, window
 from sseapp.live import Result
 from sseapp.question import Question
 from sseapp.replay import missed, opened
@@ -63,7 +63,10 @@ class Subscription(ABC, Generic[AnyChannel]):
             self._runtime.places.give_back()
 
     def frames(
-        self, *, follow: Callable[[], Iterable[bytes]] | None = None, reset: Exception | None = None
+        self,
+        *,
+        follow: Callable[[], Iterable[bytes]] | None = None,
+        reset: Reset | None = None,
     ) -> Iterator[bytes]:
         """The body of the answer, a piece at a time, to its end.
 
@@ -90,7 +93,7 @@ class Subscription(ABC, Generic[AnyChannel]):
         """The last bytes before the server closes."""
         return bye(self._runtime.settings.retry)
 
-    def _sessions(self, follow: Callable[[], Iterable[bytes]], reset: Exception | None) -> Iterator[bytes]:
+    def _sessions(self, follow: Callable[[], Iterable[bytes]], reset: Reset | None) -> Iterator[bytes]:
         """Catch up and follow, again after each reset, until the process closes."""
         reason = None if reset is None else self._restart(reset)
         failures = 0
@@ -105,11 +108,11 @@ class Subscription(ABC, Generic[AnyChannel]):
                     raise UnavailableError("The table keeps changing; try again.") from None
                 reason = self._restart(error)
 
-    def _restart(self, error: Exception) -> str:
+    def _restart(self, error: Reset) -> str:
         """Join anew where the channel has ended; the reason to tell the client."""
         if self._channel.reason is not None or isinstance(error, ShapeChangedError):
             self._rejoin()
-        return error.reason if isinstance(error, ResetError) else SHAPE_CHANGED
+        return error.reason
 
     def _follow(self) -> Iterator[bytes]:
         """What comes, as it comes; and heartbeats while nothing does."""

@@ -157,9 +157,9 @@ def test_what_is_left_out_of_a_batch_is_not_left_out_of_another():
         _listen(world, lambda listener: listener.error is None)
         for watch in (1, 2):
             _commit(world.postgres, watch, count=2)
-        _listen(world, lambda listener: listener._storms == {2})
+        _listen(world, lambda listener: listener._remainder is not None and listener._remainder.storms == {2})
         world.postgres.mark()
         world.postgres.prune(step=1)
         listener = _listen(world, lambda listener: listener.reconnects == 1 and listener.error is None)
-        assert listener._storms is None
+        assert listener._remainder is None
         world.end()

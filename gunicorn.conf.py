@@ -23,9 +23,9 @@ worker_class = "gevent"
 with suppress(ValueError, OSError):  # macOS says that there is no limit, and takes none
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 _most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-# Past this the next request would hang, /healthz included. So there are fewer places (SSEAPP_MAX_STREAMS, two fifths
-# of the descriptors): a long poll and a stream under TLS count here. Other streams do not, and need theirs besides.
-worker_connections = min(_number("SSEAPP_MAX_STREAMS", 10000) + 1000, _most * 9 // 20)
+# Past this the next request would hang, /healthz included. So fewer long polls may wait, and fewer streams under TLS
+# (Settings.held). Other streams do not count here; they have three quarters of the descriptors (Settings.streams).
+worker_connections = min(_number("SSEAPP_MAX_STREAMS", 10000) + 1000, _most // 5)
 # A cursor of 2 KB travels in a header, or in the query beside its filters.
 limit_request_line = 8190
 limit_request_field_size = 8190

@@ -130,11 +130,16 @@ class Settings:
 
     @property
     def streams(self) -> int:
-        """How many streams fit: each holds a descriptor; on threads each holds one, and two are kept for all else.
+        """How many streams fit: each holds a descriptor; on threads each holds one, and two are kept for all else."""
+        return self._fit(3 / 4)
 
-        Of the descriptors two fifths: ``gunicorn.conf.py`` has as many and some more for requests.
-        """
-        fit = concurrency.descriptors() * 2 // 5 if concurrency.is_green() else self.threads - 2
+    @property
+    def held(self) -> int:
+        """How many of them may be held by the host: fewer than the ``worker_connections`` of ``gunicorn.conf.py``."""
+        return self._fit(1 / 6)
+
+    def _fit(self, share: float) -> int:
+        fit = int(concurrency.descriptors() * share) if concurrency.is_green() else self.threads - 2
         return min(self.max_streams, max(1, fit))
 
 

@@ -56,13 +56,13 @@ def _changes(runtime: Runtime, stream: Stream, question: Question, is_gone: Call
         return _answer(stream, (), Cursor(runtime.database.run(changelog.position).upto))
     cursor = opened(question.after, stream.scope)
     try:
-        runtime.places.take()  # on threads a request that waits holds one, as a stream does
+        runtime.places.take(held=True)
     except OverloadedError:
         return _next(runtime, stream, question, cursor, is_gone, wait=0.0)
     try:
         return _next(runtime, stream, question, cursor, is_gone, wait=question.wait)
     finally:
-        runtime.places.give_back()
+        runtime.places.give_back(held=True)
 
 
 def _next(

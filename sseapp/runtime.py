@@ -50,7 +50,7 @@ class Runtime:
         self.pruner = Pruner(self.database, retention=settings.retention, size=settings.log_size)
         self.results = Results(self)
         self.broadcaster = Broadcaster(heartbeat=settings.heartbeat, closing=self.closing.is_set)
-        self.places = Places(settings.streams)
+        self.places = Places(settings.streams, settings.held)
         _all.add(self)
 
     def start(self) -> None:

@@ -30,23 +30,26 @@ AnyChannel = TypeVar("AnyChannel", bound=Channel)
 class Subscription(ABC, Generic[AnyChannel]):
     """An event stream about the table that ``path`` names, for one client; ``args`` are the request's parameters.
 
+    ``held`` says that the host holds the request for as long.
+
     Making one takes a place and joins a channel, so that an error of the request is raised before an answer begins;
     :meth:`close` gives both back, whether or not a frame was ever asked for.
     """
 
-    __slots__ = ("_args", "_channel", "_closed", "_path", "_question", "_runtime", "handed_over", "standing")
+    __slots__ = ("_args", "_channel", "_closed", "_held", "_path", "_question", "_runtime", "handed_over", "standing")
 
-    def __init__(self, runtime: Runtime, path: str, args: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, runtime: Runtime, path: str, args: Iterable[tuple[str, str]], *, held: bool = False) -> None:
         self._runtime = runtime
         self._path = path
         self._args = tuple(args)
         self._closed = False
         self.handed_over = False  # to whom it is handed over closes it
-        runtime.places.take()
+        self._held = held
+        runtime.places.take(held=held)
         try:
             self._channel = self._joined()
         except BaseException:
-            runtime.places.give_back()
+            runtime.places.give_back(held=held)
             raise
         self.standing = Standing(self._channel)  # the broadcaster has those that are alike share one
 
@@ -60,7 +63,7 @@ class Subscription(ABC, Generic[AnyChannel]):
         if not self._closed:
             self._closed = True
             self._leave(self._channel)
-            self._runtime.places.give_back()
+            self._runtime.places.give_back(held=self._held)
 
     def frames(
         self,
@@ -157,9 +160,15 @@ class Changes(Subscription[Stream]):
     __slots__ = ("_cursor", "_informed")
 
     def __init__(
-        self, runtime: Runtime, path: str, args: Iterable[tuple[str, str]], last_event_id: str | None = None
+        self,
+        runtime: Runtime,
+        path: str,
+        args: Iterable[tuple[str, str]],
+        last_event_id: str | None = None,
+        *,
+        held: bool = False,
     ) -> None:
-        super().__init__(runtime, path, args)
+        super().__init__(runtime, path, args, held=held)
         self._cursor = last_event_id or self._question.after
         self._informed = self._cursor is not None  # whether the client holds rows that a reset has to take back
 

@@ -48,7 +48,7 @@ def tables() -> Response:
 def rows(table: str) -> Response:
     """The rows now; or as a stream, again whenever one of them changed."""
     if _wants_stream():
-        return _streamed(lambda: Rows(_runtime(), table, _args()))
+        return _streamed(lambda held: Rows(_runtime(), table, _args(), held=held))
     return _json(poll.rows(_runtime(), table, _args()))
 
 
@@ -57,7 +57,7 @@ def changes(table: str) -> Response:
     """The changes after a cursor: those there are, or the first to come; or as a stream without end."""
     if _wants_stream():
         last_event_id = request.headers.get("Last-Event-ID") or None
-        return _streamed(lambda: Changes(_runtime(), table, _args(), last_event_id))
+        return _streamed(lambda held: Changes(_runtime(), table, _args(), last_event_id, held=held))
     return _json(poll.changes(_runtime(), table, _args(), _is_gone))
 
 
@@ -113,10 +113,10 @@ def _json(text: str) -> Response:
     return Response(text + "\n", content_type=_JSON, headers={"Cache-Control": "no-store", "Vary": "Accept"})
 
 
-def _streamed(subscribe: Callable[[], Changes | Rows]) -> Response:
+def _streamed(subscribe: Callable[[bool], Changes | Rows]) -> Response:
     headers = {"Cache-Control": "no-store", "Vary": "Accept", "X-Accel-Buffering": "no"}
     try:
-        subscription = subscribe()
+        subscription = subscribe(not _is_handed_over())
     except UnavailableError as error:
         # a browser gives up for good on a 503
         retry = current_app.extensions["sseapp"].settings.retry
@@ -135,13 +135,19 @@ def _frames(subscription: Changes | Rows) -> Iterator[bytes]:
     # a client that takes nothing would hold its greenlet for ever
     connection.settimeout(wire.STALL)
     concurrency.give_up_after(connection, wire.STALL)
-    protocol = request.environ["SERVER_PROTOCOL"]
-    plain = not isinstance(connection, ssl.SSLSocket) and protocol in {"HTTP/1.0", "HTTP/1.1"}
-    if not (plain and concurrency.has_epoll()):
+    if not _is_handed_over():
         return subscription.frames()
     hand_over, descriptor = _runtime().broadcaster.hand_over, connection.fileno()
-    chunked = protocol == "HTTP/1.1"
+    chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
     return _corked(connection, subscription.frames(follow=lambda: hand_over(descriptor, subscription, chunked=chunked)))
+
+
+def _is_handed_over() -> bool:
+    """Whether the host hands over this request's connection, as it is, and one greenlet can watch many of them."""
+    connection = request.environ.get("gunicorn.socket")
+    is_plain = not isinstance(connection, ssl.SSLSocket)
+    known = request.environ["SERVER_PROTOCOL"] in {"HTTP/1.0", "HTTP/1.1"}
+    return connection is not None and is_plain and known and concurrency.has_epoll()
 
 
 def _corked(connection: socket.socket, frames: Iterator[bytes]) -> Iterator[bytes]:

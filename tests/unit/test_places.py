@@ -20,6 +20,20 @@ def test_places_are_taken_up_to_the_limit_and_given_back():
     assert places.taken == 2
 
 
+def test_fewer_may_be_held_by_the_host():
+    places = Places(3, 1)
+    places.take(held=True)
+    with pytest.raises(OverloadedError, match="All 1 places"):
+        places.take(held=True)
+    places.take()
+    places.give_back(held=True)
+    places.take(held=True)
+    places.take()
+    with pytest.raises(OverloadedError, match="All 3 places"):
+        places.take()
+    assert (places.taken, places.refused) == (3, 2)
+
+
 def test_no_place_is_taken_twice_by_threads():
     places, begin, refused = Places(50), threading.Barrier(8), []
 

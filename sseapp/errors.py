@@ -71,6 +71,10 @@ class UnavailableError(SseappError):
     title = "Unavailable"
 
 
+class UnsettledError(UnavailableError):
+    """The table keeps changing; try again."""
+
+
 class OverloadedError(UnavailableError):
     """All places are taken; try again."""
 

@@ -19,6 +19,7 @@ from sseapp.errors import (
     NotFoundError,
     ShapeChangedError,
     UnavailableError,
+    UnsettledError,
 )
 from sseapp.hub import Hub
 from sseapp.listener import Listener
@@ -87,7 +88,7 @@ class Runtime:
                 return asked, answer(table, asked)
             except ShapeChangedError:
                 self.hub.refresh()
-        raise UnavailableError("The table keeps changing; try again.")
+        raise UnsettledError
 
     def now(self) -> datetime:
         """The time that moving windows go by."""

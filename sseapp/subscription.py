@@ -12,7 +12,7 @@ from sseapp import changelog, snapshot, sse
 from sseapp.backoff import jittered
 from sseapp.channel import Channel, Reset, ResetError
 from sseapp.cursor import Cursor, Snapshot, encode
-from sseapp.errors import ShapeChangedError, SseappError, UnavailableError
+from sseapp.errors import ShapeChangedError, SseappError, UnsettledError
 from sseapp.hub import Stream, window
 from sseapp.live import Result
 from sseapp.question import Question
@@ -36,7 +36,7 @@ class Subscription(ABC, Generic[AnyChannel]):
     :meth:`close` gives both back, whether or not a frame was ever asked for.
     """
 
-    __slots__ = ("_args", "_channel", "_closed", "_held", "_path", "_question", "_runtime", "handed_over", "standing")
+    __slots__ = ("_args", "_channel", "_closed", "_path", "_question", "_runtime", "handed_over", "held", "standing")
 
     def __init__(self, runtime: Runtime, path: str, args: Iterable[tuple[str, str]], *, held: bool = False) -> None:
         self._runtime = runtime
@@ -44,7 +44,7 @@ class Subscription(ABC, Generic[AnyChannel]):
         self._args = tuple(args)
         self._closed = False
         self.handed_over = False  # to whom it is handed over closes it
-        self._held = held
+        self.held = held
         runtime.places.take(held=held)
         try:
             self._channel = self._joined()
@@ -63,7 +63,7 @@ class Subscription(ABC, Generic[AnyChannel]):
         if not self._closed:
             self._closed = True
             self._leave(self._channel)
-            self._runtime.places.give_back(held=self._held)
+            self._runtime.places.give_back(held=self.held)
 
     def frames(
         self,
@@ -108,7 +108,7 @@ class Subscription(ABC, Generic[AnyChannel]):
             except (ResetError, ShapeChangedError) as error:
                 failures += 1
                 if failures > TRIES:
-                    raise UnavailableError("The table keeps changing; try again.") from None
+                    raise UnsettledError from None
                 reason = self._restart(error)
 
     def _restart(self, error: Reset) -> str:

@@ -116,7 +116,7 @@ def _json(text: str) -> Response:
 def _streamed(subscribe: Callable[[bool], Changes | Rows]) -> Response:
     headers = {"Cache-Control": "no-store", "Vary": "Accept", "X-Accel-Buffering": "no"}
     try:
-        subscription = subscribe(not _is_handed_over())
+        subscription = subscribe(_is_held())
     except UnavailableError as error:
         # a browser gives up for good on a 503
         retry = current_app.extensions["sseapp"].settings.retry
@@ -135,19 +135,19 @@ def _frames(subscription: Changes | Rows) -> Iterator[bytes]:
     # a client that takes nothing would hold its greenlet for ever
     connection.settimeout(wire.STALL)
     concurrency.give_up_after(connection, wire.STALL)
-    if not _is_handed_over():
+    if subscription.held:
         return subscription.frames()
     hand_over, descriptor = _runtime().broadcaster.hand_over, connection.fileno()
     chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
     return _corked(connection, subscription.frames(follow=lambda: hand_over(descriptor, subscription, chunked=chunked)))
 
 
-def _is_handed_over() -> bool:
-    """Whether the host hands over this request's connection, as it is, and one greenlet can watch many of them."""
+def _is_held() -> bool:
+    """Whether the host holds a stream to its end: it hands over no connection that can be written to as it is."""
     connection = request.environ.get("gunicorn.socket")
     is_plain = not isinstance(connection, ssl.SSLSocket)
     known = request.environ["SERVER_PROTOCOL"] in {"HTTP/1.0", "HTTP/1.1"}
-    return connection is not None and is_plain and known and concurrency.has_epoll()
+    return connection is None or not (is_plain and known and concurrency.has_epoll())
 
 
 def _corked(connection: socket.socket, frames: Iterator[bytes]) -> Iterator[bytes]:

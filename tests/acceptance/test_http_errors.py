@@ -36,7 +36,7 @@ def test_what_is_not_there(newest, target, status):
     answer = newest.get(target)
     assert answer.status == status
     if status != 200:
-        assert answer.problem
+        assert (answer.problem["title"], "/tables/<table>/rows" in answer.problem["detail"]) == ("Not found", True)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "NONSENSE"])

@@ -409,3 +409,24 @@ def test_one_that_cannot_be_watched_stays_its_host_s(ground, monkeypatch):
 
 def _refuse(*_):
     raise OSError(errno.ENOSPC, "no room")
+
+
+def test_a_heartbeat_goes_to_no_one_who_got_the_descriptor_meanwhile(ground):
+    """A lone client is cut as its heartbeat is due, and while its subscription closes another gets its number."""
+    follower, _ = ground.client(chunked=False)
+    ground.tell(b"a")
+    pair, close, came = ground.pair(), follower.close, []
+
+    def closed_while_another_comes():
+        close()
+        came.append(ground.client(position=4, pair=pair)[1])
+
+    follower.close = closed_while_another_comes
+    ground.channel.watcher = None
+    for _ in range(3):
+        ground.append(b"b")
+    ground.channel.resize(1)
+    ground.now = 7.5
+    ground.broadcaster._beat()
+    assert follower.closed
+    assert _taken(came[0]) == b""

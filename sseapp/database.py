@@ -131,9 +131,7 @@ class Connection:
         """Wait until a notification has come, ``timeout`` seconds at most; whether one has. Takes all there are."""
         if self._take_notifies():
             return True
-        if concurrency.wait_for(self._raw.fileno(), timeout=timeout):
-            with self._closing_on_loss():
-                self._raw.poll()
+        concurrency.wait_for(self._raw.fileno(), timeout=timeout)
         return self._take_notifies()
 
     def close(self) -> None:
@@ -141,7 +139,10 @@ class Connection:
         self._raw.close()
 
     def _take_notifies(self) -> bool:
-        # those that came during a statement lie here, and the descriptor does not become readable for them
+        # Those that came during a statement do not make the descriptor readable. The driver has most of them; one that
+        # came behind the second result of a statement waits in libpq until the next poll.
+        with self._closing_on_loss():
+            self._raw.poll()
         rang = bool(self._raw.notifies)
         self._raw.notifies.clear()
         return rang

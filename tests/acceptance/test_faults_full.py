@@ -41,7 +41,7 @@ without_room("eventfd")
 
 def test_a_pool_that_is_exhausted(pg18):
     """One connection, held by a read that waits for a lock: the others are told to retry, and later served."""
-    with serve_site(pg18, pool="1", deadline="1s") as site, ExitStack() as stack:
+    with serve_site(pg18, pool="1", deadline="3s") as site, ExitStack() as stack:
         table = site.table(rows="(1, 'x')")
         other = site.table()
         with site.follow(other) as live, site.session() as session:
@@ -52,7 +52,7 @@ def test_a_pool_that_is_exhausted(pg18):
             live.event("insert")
             began = time.monotonic()
             assert site.get("/healthz").status == 200
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 2.5
             for stream in waiting:
                 blocks = stream.rest(10)
                 assert stream.status == 200

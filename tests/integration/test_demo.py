@@ -138,4 +138,4 @@ def test_the_workload_sits_out_the_databases_absence(own_cluster, monkeypatch, c
         second = orders()
         wait_until(lambda: orders() > second, what="an order after the restart")
         began = time.monotonic()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0

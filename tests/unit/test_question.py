@@ -68,6 +68,15 @@ def test_a_column_with_a_parameters_name_is_quoted():
     assert asked.filter.columns == ('a"b', "a.b", "end", "status")
 
 
+def test_who_forgets_the_quotes_is_told_of_them():
+    with pytest.raises(BadParameterError, match='is written "end"=eq') as caught:
+        parse(("end", "eq.3"))
+    assert caught.value.parameter == "end"
+    with pytest.raises(BadParameterError) as caught:
+        parse(("start", "eq.3"))
+    assert "quotes" not in caught.value.detail
+
+
 @pytest.mark.parametrize(
     ("of", "tz", "bound"),
     [

@@ -7,7 +7,6 @@ watches all: a client that goes is noticed at once, and one that does not take w
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import threading
@@ -18,19 +17,13 @@ from typing import Any, NoReturn
 
 from sseapp import concurrency, wire
 from sseapp.channel import Channel, Reset, ResetError
-from sseapp.crowd import Client, Crowd, Follower
+from sseapp.crowd import Client, Crowd, Follower, HandedOverError
 from sseapp.errors import ShapeChangedError
 from sseapp.ring import FRAME_SIZE, OverrunError
+from sseapp.standing import Standing
 
 _log = logging.getLogger(__name__)
 _IN, _OUT, _GONE = 0x001, 0x004, 0x008 | 0x010 | 0x2000  # EPOLLERR, EPOLLHUP, EPOLLRDHUP
-
-
-class HandedOverError(OSError):
-    """The connection is another's now: gunicorn lets go of it as of one that was lost, without a word."""
-
-    def __init__(self) -> None:
-        super().__init__(errno.ENOTCONN, "handed over")
 
 
 class Broadcaster:
@@ -83,7 +76,6 @@ class Broadcaster:
 
     def _attach(self, client: Client) -> None:
         self._poll.register(client.descriptor, _IN | _GONE)
-        client.moved_at = monotonic()
         self._clients[client.descriptor] = client
         self._join(client)
         self._arrived.append(client)
@@ -214,8 +206,6 @@ class Broadcaster:
         except OSError:
             self._drop(client)
             return False
-        if written:
-            client.moved_at = monotonic()
         if written < len(data):
             self._fall_behind(client, data, written)
             return False
@@ -225,7 +215,6 @@ class Broadcaster:
         """Send ``data`` to all. The loop runs once for each event and client, so it touches nothing of the clients."""
         data = wire.chunk(data)
         size, write = len(data), os.write
-        crowd.moved_at = monotonic()
         for descriptor in list(crowd.clients):
             try:
                 written = write(descriptor, data)
@@ -239,6 +228,7 @@ class Broadcaster:
 
     def _fall_behind(self, client: Client, data: bytes, written: int) -> None:
         self._let_go(client)
+        client.moved_at = monotonic()
         client.backlog = memoryview(data)[written:]
         self._poll.modify(client.descriptor, _IN | _OUT | _GONE)
 
@@ -267,18 +257,22 @@ class Broadcaster:
     def _beat(self) -> None:
         now = monotonic()
         for crowd in list(self._crowds.values()):
-            if now - crowd.moved_at >= self._heartbeat * 7 / 8:
+            if self._is_due(crowd.standing, now):
                 self._serve_crowd(crowd)  # finds nothing, most likely, and takes note of where the log is now
-                if crowd.moved_at < now and crowd.clients:
+                if self._is_due(crowd.standing, now) and crowd.clients:
                     self._send_to_crowd(crowd, crowd.standing.heartbeat())
         for client in [client for clients in self._by_channel.values() for client in clients]:
-            silent = now - client.moved_at
-            if not client.backlog and silent >= self._heartbeat * 7 / 8:
+            standing = client.subscription.standing
+            if client.backlog:
+                if now - client.moved_at >= wire.STALL:
+                    self._cut(client)
+            elif self._is_due(standing, now):
                 self._serve_one(client)
-                if client.moved_at < now and self._has(client) and not client.backlog:
-                    self._send(client, client.subscription.standing.heartbeat())
-            elif client.backlog and silent >= wire.STALL:
-                self._cut(client)
+                if self._is_due(standing, now) and self._has(client) and not client.backlog:
+                    self._send(client, standing.heartbeat())
+
+    def _is_due(self, standing: Standing, now: float) -> bool:
+        return now - standing.told_at >= self._heartbeat * 7 / 8
 
     def _cut(self, client: Client) -> None:
         client.subscription.cut()
@@ -309,25 +303,4 @@ class Broadcaster:
     def _start_again(self, client: Client, reset: Reset) -> None:
         """Catch up again beside the others, then come back: a reset wants a snapshot, and that takes its time."""
         self._release(client)
-        concurrency.start("reset", lambda: self._catch_up(client, reset))
-
-    def _catch_up(self, client: Client, reset: Reset) -> None:
-        def back() -> NoReturn:
-            self._attach(client)
-            raise HandedOverError
-
-        handed_back = False
-        try:
-            for data in client.subscription.frames(follow=back, reset=reset):
-                wire.write_all(client.descriptor, wire.chunk(data) if client.chunked else data)
-            wire.write_all(client.descriptor, wire.chunk(b"") if client.chunked else b"")
-        except HandedOverError:
-            handed_back = True
-        except OSError:
-            pass  # the client has gone
-        except Exception:  # noqa: BLE001  # logged, and the client comes back by its cursor
-            _log.exception("A stream has failed.")
-        finally:
-            if not handed_back:
-                os.close(client.descriptor)
-                client.subscription.close()
+        concurrency.start("reset", lambda: client.catch_up(reset, lambda: self._attach(client)))

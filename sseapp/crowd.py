@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Protocol
+from typing import NoReturn, Protocol
 
+from sseapp import wire
 from sseapp.channel import Channel, Reset
 from sseapp.standing import Standing
+
+_log = logging.getLogger(__name__)
+
+
+class HandedOverError(OSError):
+    """The connection is another's now: gunicorn lets go of it as of one that was lost, without a word."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ENOTCONN, "handed over")
 
 
 class Follower(Protocol):
@@ -27,7 +40,8 @@ class Follower(Protocol):
 class Client:
     """One connection: its descriptor, its subscription, and what it was sent but has not taken.
 
-    ``chunked`` says that the answer's body is sent in chunks; to HTTP/1.0 it goes as it is.
+    ``chunked`` says that the answer's body is sent in chunks; to HTTP/1.0 it goes as it is. ``moved_at`` is when it
+    last took some of its backlog.
     """
 
     __slots__ = ("backlog", "chunked", "crowd", "descriptor", "moved_at", "subscription")
@@ -40,16 +54,38 @@ class Client:
         self.moved_at = monotonic()
         self.crowd: Crowd | None = None
 
+    def catch_up(self, reset: Reset, attach: Callable[[], None]) -> None:
+        """Have its subscription start again, and ``attach`` the client when that has caught up; else it is closed."""
+
+        def back() -> NoReturn:
+            attach()
+            raise HandedOverError
+
+        handed_back = False
+        try:
+            for data in self.subscription.frames(follow=back, reset=reset):
+                wire.write_all(self.descriptor, wire.chunk(data) if self.chunked else data)
+            wire.write_all(self.descriptor, wire.chunk(b"") if self.chunked else b"")
+        except HandedOverError:
+            handed_back = True
+        except OSError:
+            pass  # the client has gone
+        except Exception:  # noqa: BLE001  # logged, and the client comes back by its cursor
+            _log.exception("A stream has failed.")
+        finally:
+            if not handed_back:
+                os.close(self.descriptor)
+                self.subscription.close()
+
 
 class Crowd:
     """Clients that stand alike, and so share their ``standing``; all are sent to in chunks, and none has a backlog."""
 
-    __slots__ = ("clients", "moved_at", "standing")
+    __slots__ = ("clients", "standing")
 
     def __init__(self, standing: Standing) -> None:
         self.standing = standing
         self.clients: dict[int, Client] = {}
-        self.moved_at = monotonic()
 
     def let_in(self, client: Client) -> None:
         """Let a client in that stands alike."""
@@ -61,5 +97,4 @@ class Crowd:
         """Let a client go on alone from where it stands."""
         client.crowd = None
         client.subscription.standing = self.standing.copied()
-        client.moved_at = self.moved_at
         del self.clients[client.descriptor]

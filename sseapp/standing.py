@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from time import monotonic
 from typing import Self
 
 from sseapp import sse
@@ -13,14 +14,15 @@ from sseapp.ring import FRAME_SIZE
 
 
 class Standing:
-    """A position in a channel."""
+    """A position in a channel. ``told_at`` is when the client was last told how far it is: heartbeats go by that."""
 
     # there are thousands, and each is touched by each event: one piece of memory, not two
-    __slots__ = ("channel", "position")
+    __slots__ = ("channel", "position", "told_at")
 
     def __init__(self, channel: Channel, position: int = 0) -> None:
         self.channel = channel
         self.position = position
+        self.told_at = monotonic()
 
     def take(self) -> bytes:
         """What has come since, perhaps nothing, without waiting.
@@ -30,10 +32,13 @@ class Standing:
         """
         joined = self.channel.joined(self.position)
         self.position = joined.end
+        if joined.data:
+            self.told_at = monotonic()
         return joined.data
 
     def heartbeat(self) -> bytes:
-        """What to send where nothing has come for a while."""
+        """What to send where nothing was told for a while."""
+        self.told_at = monotonic()
         return sse.HEARTBEAT
 
     def is_like(self, other: Self) -> bool:
@@ -66,9 +71,10 @@ class StandingInLog(Standing):
         if self._seen is None:
             joined = self.channel.joined(self.position)
             self.position = joined.end
-            if joined.data:
-                self._told, self._stood = joined.told or self._told, joined.upto or self._stood
-            elif reached is not None:
+            if joined.told is not None:
+                self.told_at = monotonic()
+                self._told, self._stood = joined.told, joined.upto or self._stood
+            elif reached is not None and not joined.data:
                 self._reached = reached
             return joined.data
         frames, _ = self.channel.read(self.position)
@@ -86,6 +92,7 @@ class StandingInLog(Standing):
             pieces.append(frame.ready if self._seen is None else frame.beyond(self._seen))
             size += len(pieces[-1])
             if frame.events and pieces[-1]:
+                self.told_at = monotonic()
                 self._told = frame.upto
                 if frame.complete:
                     self._stood = frame.upto
@@ -93,11 +100,12 @@ class StandingInLog(Standing):
 
     def heartbeat(self) -> bytes:
         """A comment; and where the cursor has moved since the last id, the id of where it stands."""
+        silent = super().heartbeat()
         if self._reached == self._stood or not self._reached.contains(self._told):
-            return sse.HEARTBEAT
+            return silent
         self._stood = self._reached
         id_ = encode(Cursor(self._reached), self.channel.scope)
-        return sse.HEARTBEAT if id_ is None else sse.position(id_)
+        return silent if id_ is None else sse.position(id_)
 
     def is_like(self, other: Self) -> bool:  # noqa: D102  # as of the class
         return (

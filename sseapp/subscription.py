@@ -118,17 +118,14 @@ class Subscription(ABC, Generic[AnyChannel]):
         return error.reason
 
     def _follow(self) -> Iterator[bytes]:
-        """What comes, as it comes; and heartbeats while nothing does."""
+        """What comes, as it comes; and heartbeats while nothing is told."""
         closing, heartbeat = self._runtime.closing.is_set, self._runtime.settings.heartbeat
-        last = monotonic()
         while not closing():
             data = self.standing.take()
             if data:
                 yield data
-                last = monotonic()
-            elif (left := last + heartbeat - monotonic()) <= 0:
+            elif (left := self.standing.told_at + heartbeat - monotonic()) <= 0:
                 yield self.standing.heartbeat()
-                last = monotonic()
             else:
                 self._channel.wait(self.standing.position, left, closing)
 

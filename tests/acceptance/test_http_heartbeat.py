@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+import pytest
+from support.site import site as serve_site
+
 
 def _is_heartbeat(block):
     return not block.fires and block.retry is None
@@ -68,3 +71,18 @@ def test_changes_put_the_heartbeat_off(hosted):
         stream.events(10)
         beats = [block for block in stream.blocks if _is_heartbeat(block)]
         assert len(beats) <= 2
+
+
+@pytest.mark.parametrize("kind", ["gevent", "gthread"])
+def test_a_moving_window_puts_no_heartbeat_off(pg18, kind):
+    """It moves each second, and has no id: the cursor would stay where it was until its changes are pruned."""
+    with serve_site(pg18, kind=kind, heartbeat="1500ms") as site:
+        table, other = (
+            site.table("id int PRIMARY KEY, at timestamptz DEFAULT now()", watch="range_column => 'at'"),
+            site.table(),
+        )
+        with site.follow(table, last="20s") as stream:
+            snapshot = stream.event("snapshot").id
+            site.sql(f"INSERT INTO {other} VALUES (1)")
+            assert stream.until(lambda block: block.id).id != snapshot
+            assert "window" in {block.name for block in stream.blocks}

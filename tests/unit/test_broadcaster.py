@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 from support.clusters import wait_until
 
-from sseapp import broadcaster, channel, concurrency, crowd
-from sseapp.broadcaster import Broadcaster, HandedOverError
+from sseapp import broadcaster, channel, concurrency, crowd, standing
+from sseapp.broadcaster import Broadcaster
 from sseapp.channel import Channel
+from sseapp.crowd import HandedOverError
 from sseapp.cursor import Snapshot
 from sseapp.ring import Frame
 from sseapp.standing import Standing, StandingInLog
@@ -111,7 +112,7 @@ def ground(monkeypatch):
     monkeypatch.setattr(concurrency, "epoll", select.epoll)
     monkeypatch.setattr(concurrency, "start", lambda *_: None)
     found = Ground()
-    for module in (broadcaster, crowd):
+    for module in (broadcaster, crowd, standing):
         monkeypatch.setattr(module, "monotonic", lambda: found.now)
     yield found
     for client in list(found.broadcaster._clients.values()):

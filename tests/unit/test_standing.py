@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sseapp import sse
+from sseapp import sse, standing
 from sseapp.channel import Channel
 from sseapp.cursor import Cursor, Scope, Snapshot, encode
 from sseapp.ring import FRAME_SIZE, Frame
@@ -148,6 +148,26 @@ def test_a_heartbeat_claims_what_was_told_and_no_more(steps):
 
 def _beat(claimed):
     return sse.HEARTBEAT if claimed is None else sse.position(encode(Cursor(Snapshot(claimed)), SCOPE))
+
+
+@pytest.mark.parametrize("before", [[], [PASSED]], ids=["its own", "for all"])
+def test_a_window_puts_no_heartbeat_off(monkeypatch, before):
+    """It has no id: of a window that moves each second the cursor would stay where it was until it is pruned."""
+    now = 0.0
+    monkeypatch.setattr(standing, "monotonic", lambda: now)
+    channel = Log(limit=100)
+    one = _in_log(channel=channel)
+    for frame, _, _ in before:
+        channel.append(frame)
+        one.take()
+    now = 1.0
+    channel.append(WINDOW)
+    assert (one.take(), one.told_at) == (b"w", 0.0)
+    channel.append(Told(6, 8, complete=True))
+    assert (one.take(), one.told_at) == (b"a", 1.0)
+    now = 2.0
+    one.heartbeat()
+    assert one.told_at == 2.0
 
 
 def test_who_has_no_id_yet_is_given_one_when_all_of_it_was_told():

@@ -29,7 +29,7 @@ from sseapp.places import Places
 from sseapp.runtime import Runtime
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-_CLOCKED = ("subscription", "listener", "live", "poll")
+_CLOCKED = ("subscription", "standing", "listener", "live", "poll")
 _FRAMED = ("channel", "hub", "ring")
 _THREADED = ("channel", "hub", "listener", "live")
 
@@ -244,8 +244,9 @@ def simulated(choose, faults):
     with ExitStack() as stack:
         for module in _THREADED:
             stack.enter_context(patch(f"sseapp.{module}.threading", Threading))
+        clock = Clock(choose)
         for module in _CLOCKED:
-            stack.enter_context(patch(f"sseapp.{module}.monotonic", Clock(choose)))
+            stack.enter_context(patch(f"sseapp.{module}.monotonic", clock))
         stack.enter_context(patch("sseapp.live.concurrency.start", _start))
         frame = choose.choice(faults.frame)
         for module in _FRAMED:

@@ -33,6 +33,13 @@ def check_shapes(connection: Connection) -> int:
     return int(differences)
 
 
+def go_by_row(connection: Connection) -> None:
+    """Have the database give the triggers of rows to tables that are no longer plain, where it can have their locks."""
+    number: int | None = 0
+    while number is not None:
+        ((number,),) = connection.query(_named("go_by_row"), {"after": number})
+
+
 def resolve(tables: Mapping[int, Table], path: str) -> Table:
     """The table that ``path`` names, as in SQL: ``orders``, ``shop.orders``, ``"We.ird"."ta/ble"``.
 

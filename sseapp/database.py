@@ -45,6 +45,7 @@ _BY_STATE: dict[str, type[errors.DatabaseError]] = {
     "42883": errors.UndefinedError,
     "42704": errors.UndefinedError,
     "3F000": errors.UndefinedError,
+    "55P03": errors.LockedError,
     _CANCELED: errors.DeadlineError,
     "57P01": errors.ConnectionLostError,
     "57P02": errors.ConnectionLostError,

@@ -93,6 +93,10 @@ class DeadlineError(ConnectionLostError):
     """The database did not answer in time."""
 
 
+class LockedError(DatabaseError):
+    """The table is locked by another transaction; try again."""
+
+
 class MissingRightError(DatabaseError):
     """The database role lacks a right."""
 

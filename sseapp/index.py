@@ -50,6 +50,11 @@ class FilterIndex(Generic[T]):
             for path in entry.paths:
                 self._root.remove(path, entry)
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether every row matches every filter there is."""
+        return self._entries.keys() <= {Filter()}
+
     def candidates(self, members: Mapping[str, str]) -> list[T]:
         """The items whose filter the row matches, which ``members`` gives as raw JSON texts by column.
 

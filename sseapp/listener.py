@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from sseapp import catalog, changelog, concurrency
+from sseapp import changelog, concurrency
 from sseapp.backoff import Backoff
 from sseapp.change import Batch, Change
 from sseapp.cursor import Cursor, Snapshot
@@ -64,6 +64,7 @@ class Listener:
         self._remainder: Remainder | None = None  # of the batch that is being read
         self._idle: str | None = None  # the snapshot of a read that found nothing
         self._stopping = threading.Event()
+        self.begun = threading.Event()  # set for good when it first listens
         self.error: str | None = "the listener has not connected yet"
         self.seen_at = monotonic()
         self.batches = 0
@@ -114,6 +115,7 @@ class Listener:
                 if self.error is not None:
                     _log.info("The listener is listening.")
                     self.error = None
+                    self.begun.set()
                     backoff.reset()
                 if connection.wait_for_notify(min(wait, max(0.0, ticked + self._tick - monotonic()))):
                     self._idle = None
@@ -123,7 +125,6 @@ class Listener:
 
     def _look_round(self, connection: Connection) -> None:
         """See what no change in the log tells."""
-        catalog.check_shapes(connection)
         if changelog.position(connection).epoch != self._epoch:
             # installed anew, or made unlogged
             self._join(connection)

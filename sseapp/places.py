@@ -29,7 +29,7 @@ class Places:
             if self.taken >= self.limit or (held and self._held >= self._held_limit):
                 self.refused += 1
                 limit = self._held_limit if held else self.limit
-                raise OverloadedError(f"All {limit} places for streams are taken; try again, or use the long poll.")
+                raise OverloadedError(f"All {limit} places for those who wait for changes are taken; try again.")
             self.taken += 1
             self._held += held
 

@@ -9,10 +9,10 @@ from sseapp import changelog, snapshot
 from sseapp.change import Event
 from sseapp.channel import ResetError
 from sseapp.cursor import Cursor, encode
-from sseapp.errors import CursorGoneError, OverloadedError
+from sseapp.errors import CursorGoneError
 from sseapp.hub import Stream
 from sseapp.question import Question
-from sseapp.replay import missed, opened
+from sseapp.replay import Missed, missed, opened
 from sseapp.rowtext import name_text
 from sseapp.runtime import Runtime
 from sseapp.table import Table
@@ -54,36 +54,52 @@ def changes(
 def _changes(runtime: Runtime, stream: Stream, question: Question, is_gone: Callable[[], bool]) -> str:
     if question.after is None:
         return _answer(stream, (), Cursor(runtime.database.run(changelog.position).upto))
-    cursor = opened(question.after, stream.scope)
-    try:
+    poll = _Poll(runtime, stream, question, opened(question.after, stream.scope))
+    found = poll.read()
+    if question.wait and not found:
         runtime.places.take(held=True)
-    except OverloadedError:
-        return _next(runtime, stream, question, cursor, is_gone, wait=0.0)
-    try:
-        return _next(runtime, stream, question, cursor, is_gone, wait=question.wait)
-    finally:
-        runtime.places.give_back(held=True)
-
-
-def _next(
-    runtime: Runtime, stream: Stream, question: Question, cursor: Cursor, is_gone: Callable[[], bool], *, wait: float
-) -> str:
-    """What comes after ``cursor``, as soon as anything does; nothing after ``wait`` seconds, or for one who is gone."""
-    end = monotonic() + wait
-    while True:
-        position, filter_, _ = stream.note()
-        found = missed(runtime.database, stream, filter_, cursor, limit=max(1, question.limit))
-        if found.rest or found.new or found.more:
-            break
-        if stream.reason is not None:
-            # nothing will come here any more
-            raise ResetError(stream.reason)
-        while not stream.wait(position, max(0.0, min(_LOOK, end - monotonic())), runtime.closing.is_set):
-            if monotonic() >= end or is_gone():
-                return _answer(stream, (), found.end)
-        if runtime.closing.is_set():
-            break
+        try:
+            found = poll.wait(found, is_gone)
+        finally:
+            runtime.places.give_back(held=True)
     return _answer(stream, (*found.rest, *found.new), found.end)
+
+
+class _Poll:
+    """One request for what comes after ``cursor``."""
+
+    def __init__(self, runtime: Runtime, stream: Stream, question: Question, cursor: Cursor) -> None:
+        self._runtime = runtime
+        self._stream = stream
+        self._question = question
+        self._cursor = cursor
+        self._position = 0
+
+    def read(self) -> Missed:
+        """What has come. Those who stand at the same cursor share a read, and the ring's end that was noted before."""
+        limit = max(1, self._question.limit)
+
+        def read() -> tuple[int, Missed]:
+            position, filter_, _ = self._stream.note()
+            return position, missed(self._runtime.database, self._stream, filter_, self._cursor, limit=limit)
+
+        self._position, found = self._stream.shared(("poll", self._question.after, limit), read)
+        return found
+
+    def wait(self, found: Missed, is_gone: Callable[[], bool]) -> Missed:
+        """What comes first; the nothing that was ``found`` once the time is up, or where the client is gone."""
+        end, is_closing = monotonic() + self._question.wait, self._runtime.closing.is_set
+        while not found:
+            if self._stream.reason is not None:
+                # nothing will come here any more
+                raise ResetError(self._stream.reason)
+            if self._stream.wait(self._position, max(0.0, min(_LOOK, end - monotonic())), is_closing):
+                if is_closing():
+                    break
+                found = self.read()
+            elif monotonic() >= end or is_gone():
+                break
+        return found
 
 
 def _answer(stream: Stream, events: Iterable[Event], cursor: Cursor) -> str:

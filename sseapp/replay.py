@@ -32,6 +32,10 @@ class Missed:
     more: bool
     end: Cursor
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to tell, or more to read."""
+        return bool(self.rest or self.new or self.more)
+
     def frames(self, scope: Scope) -> bytes:
         """The events as event stream bytes, where there are no ``more``."""
         rest = encoded(self.rest, scope.ids(self.cursor.upto, self.cursor.after), complete=True)

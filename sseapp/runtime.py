@@ -22,6 +22,7 @@ from sseapp.errors import (
     UnsettledError,
 )
 from sseapp.hub import Hub
+from sseapp.inspector import Inspector
 from sseapp.listener import Listener
 from sseapp.live import Results
 from sseapp.pace import Pace
@@ -48,6 +49,7 @@ class Runtime:
         self.listener = Listener(
             self.database, self.hub, pace=pace, tick=settings.tick, piece=settings.batch, storm=settings.limit
         )
+        self.inspector = Inspector(self.database, tick=settings.tick)
         self.pruner = Pruner(self.database, retention=settings.retention, size=settings.log_size)
         self.results = Results(self)
         self.broadcaster = Broadcaster(heartbeat=settings.heartbeat, closing=self.closing.is_set)
@@ -55,8 +57,9 @@ class Runtime:
         _all.add(self)
 
     def start(self) -> None:
-        """Begin to listen and to prune."""
+        """Begin to listen, to inspect and to prune."""
         self.listener.start()
+        self.inspector.start()
         self.pruner.start()
 
     def question(self, path: str, args: Iterable[tuple[str, str]]) -> tuple[Table, Question]:
@@ -98,6 +101,7 @@ class Runtime:
         """Let every stream say ``bye`` and end."""
         self.closing.set()
         self.listener.stop()
+        self.inspector.stop()
         self.pruner.stop()
         self.hub.wake()
         self.results.wake()

@@ -12,7 +12,7 @@ from sseapp import changelog, snapshot, sse
 from sseapp.backoff import jittered
 from sseapp.channel import Channel, Reset, ResetError
 from sseapp.cursor import Cursor, Snapshot, encode
-from sseapp.errors import ShapeChangedError, SseappError, UnsettledError
+from sseapp.errors import OverloadedError, ShapeChangedError, SseappError, UnsettledError
 from sseapp.hub import Stream, window
 from sseapp.live import Result
 from sseapp.question import Question
@@ -45,13 +45,21 @@ class Subscription(ABC, Generic[AnyChannel]):
         self._closed = False
         self.handed_over = False  # to whom it is handed over closes it
         self.held = held
-        runtime.places.take(held=held)
+        self._take_place()
         try:
             self._channel = self._joined()
         except BaseException:
             runtime.places.give_back(held=held)
             raise
         self.standing = Standing(self._channel)  # the broadcaster has those that are alike share one
+
+    def _take_place(self) -> None:
+        try:
+            self._runtime.places.take(held=self.held)
+        except OverloadedError:
+            # a mistake is told in its stead: it would come back for ever
+            self._runtime.question(self._path, self._args)
+            raise
 
     @property
     def channel(self) -> AnyChannel:
@@ -76,16 +84,18 @@ class Subscription(ABC, Generic[AnyChannel]):
         ``follow`` takes over, once the client has caught up, what else is done here: it may end this by an error of its
         own. It calls this again with the ``reset`` that :meth:`Standing.take <sseapp.standing.Standing.take>` raised.
         """
-        if reset is None:
-            yield sse.retry(round(self._runtime.settings.retry * 1000))
+        retry, begun = self._runtime.settings.retry, reset is not None
+        if not begun:
+            yield sse.retry(round(retry * 1000))
         try:
             for data in self._sessions(follow or self._follow, reset):
                 yield from pieces(data)
+                begun = True
             yield self.ending()
         except OverrunError:
             self.cut()
         except SseappError as error:
-            yield apology(error, self._runtime.settings.retry)
+            yield (sse.comment(error.detail) + self.ending()) if begun else apology(error, retry)
 
     def cut(self) -> None:
         """Count the client as one that was too slow for its ring; its cursor brings it back."""

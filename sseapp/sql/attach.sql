@@ -65,25 +65,32 @@ BEGIN
 END
 $body$;
 
--- Goes over to the triggers of rows where a table is no longer plain. What went wrong in the meantime is told by the reset
--- that follows. Tries again with the next check where it cannot have the lock.
-CREATE OR REPLACE FUNCTION sseapp.go_by_row(watch integer) RETURNS void
-LANGUAGE plpgsql
+-- Goes over to the triggers of rows where a table is no longer plain: that of the next watch above a number, which it returns,
+-- null after the last. One a transaction, so that no table's writers wait while the next lock is waited for. What went wrong in
+-- the meantime is told by the reset that follows. The next round tries again where the lock cannot be had.
+CREATE OR REPLACE FUNCTION sseapp.go_by_row_after(number integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '100ms'
+-- for so long writers may wait behind it
+SET lock_timeout = '20ms'
 AS $body$
 DECLARE
     known sseapp.watched_table;
 BEGIN
-    SELECT w.* INTO known FROM sseapp.watched_table w WHERE w.id = go_by_row.watch FOR UPDATE SKIP LOCKED;
+    SELECT w.* INTO known FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation
+    WHERE w.id > number AND w.trigger[1] = 'log_rows' AND NOT sseapp.is_plain(w.relation)
+    ORDER BY w.id LIMIT 1 FOR UPDATE OF w SKIP LOCKED;
     IF FOUND THEN
-        EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', known.relation);
-        known.trigger[1] := 'log_row';
-        PERFORM sseapp.drop_triggers(known.relation, sseapp.leftovers(known));
-        UPDATE sseapp.watched_table w SET trigger = known.trigger WHERE w.id = known.id;
-        PERFORM sseapp.create_triggers(known);
+        BEGIN
+            EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', known.relation);
+            known.trigger[1] := 'log_row';
+            PERFORM sseapp.drop_triggers(known.relation, sseapp.leftovers(known));
+            UPDATE sseapp.watched_table w SET trigger = known.trigger WHERE w.id = known.id;
+            PERFORM sseapp.create_triggers(known);
+        EXCEPTION WHEN lock_not_available OR deadlock_detected OR insufficient_privilege THEN
+            RAISE LOG 'sseapp: % goes over to triggers of rows later: %', known.relation, SQLERRM;
+        END;
     END IF;
-EXCEPTION WHEN lock_not_available OR deadlock_detected OR insufficient_privilege THEN
-    RAISE LOG 'sseapp: % goes over to triggers of rows later: %', known.relation, SQLERRM;
+    RETURN known.id;
 END
 $body$;

@@ -1,5 +1,8 @@
 -- What the application reads about watched tables.
 
+-- name: go_by_row
+SELECT sseapp.go_by_row_after(%(after)s);
+
 -- name: check_shapes
 SELECT sseapp.check_shapes();
 

@@ -136,8 +136,6 @@ DECLARE
     told integer := 0;
 BEGIN
     PERFORM sseapp.mark_crash();
-    PERFORM sseapp.go_by_row(w.id) FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation
-    WHERE w.trigger[1] = 'log_rows' AND NOT sseapp.is_plain(w.relation);
     FOR candidate IN
         SELECT w.id FROM sseapp.watched_table w LEFT JOIN sseapp.shapes() s ON s.watch = w.id
         WHERE w.shape IS DISTINCT FROM s.shape

@@ -61,7 +61,8 @@ FROM seen LEFT JOIN LATERAL (
 -- name: rows
 -- The rows of a table that a filter takes, the snapshot they stand at, and the generation of the watch, in one statement. It names the
 -- log for the reason that read_first does. A regclass is printed by the search path: the triggers pin it so too.
-SET LOCAL search_path = pg_catalog, pg_temp;
+-- Who waits for a lock holds a connection of the pool, and other tables are read by these.
+SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '1s';
 WITH seen AS MATERIALIZED (
     SELECT pg_current_snapshot()::text AS snapshot,
            sseapp.greatest_xid()::text AS greatest,

@@ -14,6 +14,7 @@ from sseapp.pace import Mode
 from sseapp.runtime import Process, Runtime
 
 _operations = Blueprint("operations", __name__)
+_START = 1.0  # seconds that a first request waits for the listener
 
 
 def init_app(app: Flask) -> None:
@@ -31,7 +32,7 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Whether the listener listens, for how many seconds it has heard nothing of the log, and at which pace it goes."""
     runtime = _runtime()
-    runtime.hub.ready.wait(1.0)
+    runtime.listener.begun.wait(_START)
     listener = runtime.listener
     listening = listener.error is None and not runtime.closing.is_set()
     behind = round(monotonic() - listener.seen_at, 3)

@@ -98,7 +98,7 @@ def test_long_polls_leave_room_for_other_requests(pg18):
             stack.callback(polls[-1].close)
         site.settled(DESCRIPTORS // 6)
         for _ in range(10):
-            assert site.get(target).json["changes"] == [], "at once, without a place"
+            assert site.get(target).status == 503, "at once, without a place"
         site.sql(f"INSERT INTO {table} VALUES (1, 'y')")
         for poll in polls:
             assert poll.head()[0] == 200

@@ -117,11 +117,17 @@ def test_past_the_cap_a_stream_is_told_to_come_back(pg18):
             for resource in ("changes", "rows"):
                 with found.follow(table, resource) as refused:
                     _refused(refused)
+            # what would be wrong at any time is said at once: it would come back for ever
+            assert found.get(f"/tables/{table}/changes?limit=x", {"Accept": "text/event-stream"}).status == 400
+            assert found.get("/tables/nowhere/rows", {"Accept": "text/event-stream"}).status == 404
             assert found.get("/healthz").status == 200
             assert found.ids(table) == [1]
-            assert found.changes(table)["cursor"]
+            cursor = found.changes(table)["cursor"]
+            poll = found.get(f"/tables/{table}/changes?after={cursor}")
+            assert (poll.status, int(poll.headers["retry-after"]) > 0) == (503, True)
+            assert found.changes(table, after=cursor, wait=0)["changes"] == []
             assert (found.metric("streams_open"), found.metric("streams_limit")) == (3, 3)
-            assert found.metric("streams_refused_total") == 2
+            assert found.metric("streams_refused_total") == 5
             # who is in stays in
             found.sql(f"UPDATE {table} SET a = 'y'")
             third.event("update")

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 
 from support.clusters import wait_until
+from support.servers import Host
+from support.sse import ask
+
+from sseapp import schema
+from sseapp.database import Connection
 
 
 def test_readiness_says_how_far_behind_it_is(newest):
@@ -15,6 +21,16 @@ def test_readiness_says_how_far_behind_it_is(newest):
     assert answer.json["error"] is None
     # it looks at least once in a tick, 500 ms here
     assert 0 <= answer.json["behind"] < 5
+
+
+def test_who_asks_first_waits_for_the_listener(pg18):
+    """A health check that is told 503 of each new process would take it out of service."""
+    with pg18.database() as dsn:
+        with closing(Connection(dsn)) as connection:
+            schema.install(connection)
+        for kind in ("gevent", "gthread"):
+            with Host(dsn, kind) as host:
+                assert ask(host.address, "/readyz").status == 200
 
 
 def test_metrics_are_in_prometheus_format(newest):

@@ -12,7 +12,8 @@ from support.clusters import wait_until
 from support.running import Running, prepare
 
 from sseapp import poll
-from sseapp.errors import CursorGoneError
+from sseapp.errors import CursorGoneError, OverloadedError
+from sseapp.replay import missed
 
 
 @pytest.fixture
@@ -26,25 +27,28 @@ def asked(runtime, *args, is_gone=lambda: False):
     return json.loads(poll.changes(runtime, "orders", args, is_gone))
 
 
-def test_it_holds_a_place_while_it_waits_and_without_one_answers_at_once(running):
-    """On threads a request that waits holds one, as a stream does."""
+def test_it_holds_a_place_while_it_waits_and_without_one_is_told_to_come_again(running):
+    """On threads a request that waits holds one, as a stream does. Who gets nothing at once would ask in a loop."""
     runtime, told = running.runtime, []
 
-    def ask(wait):
-        told.append(asked(runtime, ("after", cursor), ("wait", wait))["changes"])
+    def ask(cursor, wait):
+        told.append([change["row"]["id"] for change in asked(runtime, ("after", cursor), ("wait", wait))["changes"]])
 
+    early = asked(runtime)["cursor"]
+    running.sql("INSERT INTO orders VALUES (1, 'x')")
     cursor = asked(runtime)["cursor"]
-    waiting = threading.Thread(target=ask, args=("20",))
+    waiting = threading.Thread(target=ask, args=(cursor, "20"))
     waiting.start()
     wait_until(lambda: runtime.places.taken == 1, what="the one that waits")
-    began = time.monotonic()
-    ask("8")
-    assert time.monotonic() - began < 4
-    assert told == [[]]
+    with pytest.raises(OverloadedError):
+        ask(cursor, "8")
+    ask(cursor, "0")
+    ask(early, "8")
+    assert told == [[], [1]]
     assert runtime.places.taken == 1
-    running.sql("INSERT INTO orders VALUES (1, 'x')")
+    running.sql("INSERT INTO orders VALUES (2, 'x')")
     waiting.join()
-    assert [change["row"]["id"] for change in told[1]] == [1]
+    assert told[2] == [2]
     assert runtime.places.taken == 0
     assert runtime.hub.streams == []
 
@@ -77,3 +81,29 @@ def test_it_ends_with_its_stream(running):
     waiting.join()
     assert reasons == ["for a test"]
     assert time.monotonic() - began < 5
+
+
+def test_those_at_the_same_cursor_share_a_read(running, monkeypatch):
+    """They all ask at the same moment, and each would take a connection of the pool for as long."""
+    runtime, reads, told, go_on = running.runtime, [], [], threading.Event()
+
+    def read(*args, **options):
+        reads.append(args)
+        if len(reads) == 1:
+            assert go_on.wait(10)
+        return missed(*args, **options)
+
+    cursor = asked(runtime)["cursor"]
+    running.sql("INSERT INTO orders VALUES (1, 'x')")
+    monkeypatch.setattr(poll, "missed", read)
+    pollers = [
+        threading.Thread(target=lambda: told.append(asked(runtime, ("after", cursor))["changes"])) for _ in range(9)
+    ]
+    for poller in pollers:
+        poller.start()
+    wait_until(lambda: sum(stream.subscribers for stream in runtime.hub.streams) == len(pollers), what="all of them")
+    go_on.set()
+    for poller in pollers:
+        poller.join()
+    assert [change["row"]["id"] for changes in told for change in changes] == [1] * len(pollers)
+    assert len(reads) < len(pollers)

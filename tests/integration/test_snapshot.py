@@ -11,7 +11,7 @@ import pytest
 from sseapp import catalog, changelog, question, snapshot
 from sseapp.cursor import Cursor
 from sseapp.database import Connection, Database
-from sseapp.errors import ShapeChangedError
+from sseapp.errors import LockedError, ShapeChangedError
 
 
 @pytest.fixture
@@ -141,3 +141,12 @@ def test_the_search_path_shows_in_no_row(site):
         assert [json.loads(row) for row in _read(database, watched).rows] == told
         assert [new["x"] for new in told] == [f"{site.name}.t", "pg_class"]
         assert _ids(_read(database, watched, ("x", f"eq.{site.name}.t"))) == [1]
+
+
+def test_a_table_that_is_locked_is_not_waited_for_with_a_connection_of_the_pool(site, database, table):
+    """A few that ask of it would take them all, and other tables would not be read."""
+    locker = site.session(setup="BEGIN; LOCK TABLE t")
+    with pytest.raises(LockedError):
+        _read(database, table)
+    locker.close()
+    assert _ids(_read(database, table)) == [1, 2, 3]

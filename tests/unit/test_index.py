@@ -114,6 +114,17 @@ def test_items_of_one_filter_share_one_entry():
     assert index.candidates({"id": "1"}) == ["b"]
 
 
+def test_whether_all_rows_match_all_filters():
+    index, narrow = FilterIndex(), parse(("id", "eq.1"))
+    assert index.takes_all
+    index.add(Filter(), "all")
+    assert index.takes_all
+    index.add(narrow, "some")
+    assert not index.takes_all
+    index.remove(narrow, "some")
+    assert index.takes_all
+
+
 def test_forgetting_what_is_not_there_changes_nothing():
     index: FilterIndex[str] = FilterIndex()
     index.remove(Filter(), "a")

@@ -20,7 +20,7 @@ CORE = """
 """
 SHARED = "backoff channel concurrency config places signals"
 DATABASE = """
-    account catalog changelog cluster database embedded guard hold pruner schema snapshot statements tether where
+    account catalog changelog cluster database embedded guard hold inspector pruner schema snapshot statements tether where
 """
 FLOW = "broadcaster crowd hub listener live poll replay runtime standing subscription wire"
 FACES = """

@@ -82,6 +82,8 @@ class Streaming(Client):
         if block.data is None:
             self.silent += bool(block.comments)  # a heartbeat: all that there is has come
             return
+        if block.name == "bye":
+            return
         self.silent = 0
         if block.name == "reset":
             if not self.state.is_told:

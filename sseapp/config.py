@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg2
+from psycopg2 import extensions
+
 from sseapp import concurrency
 from sseapp.errors import SettingError
 
@@ -44,18 +47,32 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 
+def _dsn(text: str) -> str:
+    try:
+        extensions.parse_dsn(text)
+    except psycopg2.ProgrammingError:
+        raise ValueError("a PostgreSQL URL such as postgresql://user:password@localhost/mydb") from None
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table: the variable, how its text is read, the default's text, and what it is for."""
+    """One row of the table: the variable, how its text is read, the default's text, and what it is for.
+
+    The text of a ``secret`` one is not shown.
+    """
 
     variable: str
     read: Callable[[str], Any]
     default: str
     meaning: str
+    secret: bool = False
 
 
 SETTINGS: dict[str, Setting] = {
-    "database_url": Setting("DATABASE_URL", str, "", "the database; unset: the embedded PostgreSQL under `.sseapp/`"),
+    "database_url": Setting(
+        "DATABASE_URL", _dsn, "", "the database; unset: the embedded PostgreSQL under `.sseapp/`", secret=True
+    ),
     "hosts": Setting("SSEAPP_HOSTS", _names, "", "names besides localhost that requests may name in `Host`, by commas"),
     "max_streams": Setting(
         "SSEAPP_MAX_STREAMS", _count, "10000", "open streams a process; on threads no more than threads - 2"
@@ -156,4 +173,5 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
     try:
         return setting.read(text)
     except ValueError as error:
-        raise SettingError(f"{setting.variable}={text!r} cannot be used: it takes {error}.") from None
+        given = setting.variable if setting.secret else f"{setting.variable}={text!r}"
+        raise SettingError(f"{given} cannot be used: it takes {error}.") from None

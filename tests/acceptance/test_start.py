@@ -32,3 +32,21 @@ def test_a_setting_that_cannot_be_used(variable, value, takes):
     assert ended.returncode != 0
     assert f"{variable}='{value}' cannot be used: it takes {takes}." in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("module", ["gunicorn wsgi", "sseapp status", "flask --app wsgi status"])
+def test_an_address_of_the_database_that_cannot_be_used_does_not_show_its_password(module):
+    ended = subprocess.run(
+        [sys.executable, "-m", *module.split()],
+        cwd=ROOT,
+        env=os.environ
+        | {"DATABASE_URL": "postgresql+psycopg2://user:topsecret@127.0.0.1/x", "SSEAPP_BIND": "127.0.0.1:0"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert "DATABASE_URL cannot be used: it takes a PostgreSQL URL such as " in ended.stderr
+    assert "secret" not in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import traceback
 from dataclasses import fields
 
 import pytest
@@ -29,6 +30,7 @@ def test_without_an_environment_every_default_is_good():
     ("variable", "text", "name", "value"),
     [
         ("DATABASE_URL", "postgresql://x", "database_url", "postgresql://x"),
+        ("DATABASE_URL", "host=/tmp dbname=x", "database_url", "host=/tmp dbname=x"),
         ("SSEAPP_HOSTS", "Example.com, b.example,,", "hosts", ("example.com", "b.example")),
         ("SSEAPP_TICK", "500ms", "tick", 0.5),
         ("SSEAPP_TICK", "1.5s", "tick", 1.5),
@@ -77,6 +79,21 @@ def test_a_bad_value_is_refused_by_the_variables_name(variable, text):
         Settings.from_environ({variable: text})
     assert repr(text) in str(raised.value)
     assert "it takes a" in str(raised.value), "what would do"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql+psycopg2://user:topsecret@127.0.0.1/x",
+        "postgresql://user:topsecret@127.0.0.1/x?nosuch=1",
+        "postgresql://user:topsecret%zz@127.0.0.1/x",
+        "password=topsecret x",
+    ],
+)
+def test_a_bad_address_of_the_database_is_refused_without_its_password(text):
+    with pytest.raises(SettingError, match=r"^DATABASE_URL cannot be used: it takes a PostgreSQL URL") as raised:
+        Settings.from_environ({"DATABASE_URL": text})
+    assert "secret" not in "".join(traceback.format_exception(raised.value))
 
 
 def test_a_misspelt_setting_is_not_passed_over():

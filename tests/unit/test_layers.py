@@ -20,7 +20,8 @@ CORE = """
 """
 SHARED = "backoff channel concurrency config places signals"
 DATABASE = """
-    account catalog changelog cluster database embedded guard hold inspector pruner schema snapshot statements tether where
+    account catalog changelog cluster database embedded guard hold inspector pruner schema snapshot statements tether
+    where
 """
 FLOW = "broadcaster crowd hub listener live poll replay runtime standing subscription wire"
 FACES = """
@@ -31,7 +32,7 @@ FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in mod
 
 FOREIGN = [
     set(),
-    {"blinker"},
+    {"blinker", "psycopg2"},
     {"psycopg2", "psutil"},
     set(),
     {"click", "flask", "prometheus_client", "werkzeug", "psycopg2"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -15,13 +16,17 @@ from sseapp.errors import SettingError
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_LARGEST = 1_000_000  # GiB
+# as views/trust.py compares it: lower case, without port and final dot
+_HOST = re.compile(r"\*|\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, days: int = 1) -> float:
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d|)", text)
-    if not match or not float(match[1]):
-        raise ValueError("a duration such as 500ms, 15s, 2m or 1h")
-    return float(match[1]) * _UNITS[match[2]]
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0
+    if not 0 < seconds <= days * _UNITS["d"]:
+        raise ValueError(f"a duration such as 500ms, 15s, 2m or 1h, {days}d at most")
+    return seconds
 
 
 def _count(text: str) -> int:
@@ -31,10 +36,11 @@ def _count(text: str) -> int:
 
 
 def _bytes(text: str) -> int:
-    match = re.fullmatch(r"([1-9][0-9]{0,11})([kmg]?)", text.lower())
-    if not match:
-        raise ValueError("a size such as 512k, 4m or 1g")
-    return int(match[1]) * _BYTES[match[2]]
+    match = re.fullmatch(r"([1-9][0-9]{0,15})([kmg]?)", text.lower())
+    size = int(match[1]) * _BYTES[match[2]] if match else 0
+    if not 0 < size <= _LARGEST * _BYTES["g"]:
+        raise ValueError(f"a size such as 512k, 4m or 1g, {_LARGEST}g at most")
+    return size
 
 
 def _switch(text: str) -> bool | None:
@@ -44,7 +50,12 @@ def _switch(text: str) -> bool | None:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+    names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
+    if not all(map(_HOST.fullmatch, names)):
+        raise ValueError(
+            "a list of names or addresses without port, such as www.example.com,10.0.0.1,[2001:db8::1], or *"
+        )
+    return names
 
 
 def _dsn(text: str) -> str:
@@ -105,7 +116,7 @@ SETTINGS: dict[str, Setting] = {
         "10000",
         "most rows of one answer, and the default of `limit`; who missed more changes, or sees more at once, is reset",
     ),
-    "retention": Setting("SSEAPP_RETENTION", _seconds, "1h", "how long a change stays in the log"),
+    "retention": Setting("SSEAPP_RETENTION", partial(_seconds, days=3650), "1h", "how long a change stays in the log"),
     "log_size": Setting("SSEAPP_LOG_SIZE", _bytes, "1g", "size above which the log is pruned earlier"),
 }
 

@@ -15,7 +15,7 @@ from support.servers import ROOT
     [
         ("SSEAPP_WORKERS", "two", "a whole number from 1 on"),
         ("SSEAPP_MAX_STREAMS", "lots", "a whole number from 1 on"),
-        ("SSEAPP_RING", "banana", "a size such as 512k, 4m or 1g"),
+        ("SSEAPP_RING", "banana", "a size such as 512k, 4m or 1g, 1000000g at most"),
     ],
 )
 def test_a_setting_that_cannot_be_used(variable, value, takes):

@@ -20,7 +20,7 @@ SELECT w.schema || '.' || w."table", has_table_privilege(t.relation, 'SELECT'),
        w.trouble IS NULL,
        w.key IS NOT NULL,
        w.range_column,
-       t.range_attnum IS NULL OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.relation AND i.indkey[0] = t.range_attnum)
+       w.range_column IS NULL OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.relation AND i.indkey[0] = t.range_attnum)
 FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%I.%I', w.schema, w."table")::regclass
 ORDER BY 1;
 

@@ -256,11 +256,13 @@ CREATE OR REPLACE VIEW sseapp.watched AS
            (SELECT array_agg(a.attname ORDER BY k.place)
             FROM jsonb_array_elements_text(nullif(s.shape -> 'key', 'null')) WITH ORDINALITY k(number, place)
             JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum = k.number::smallint) AS key,
-           (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = w.relation AND a.attnum = w.range_attnum) AS range_column,
+           (SELECT a.attname FROM pg_attribute a
+            WHERE a.attrelid = w.relation AND a.attnum = w.range_attnum AND NOT a.attisdropped) AS range_column,
            (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
-            WHERE a.attrelid = w.relation AND a.attnum = ANY (w.hidden)) AS hidden,
+            WHERE a.attrelid = w.relation AND NOT a.attisdropped
+              AND (a.attnum = ANY (w.hidden) OR a.attname = ANY (w.hidden_names))) AS hidden,
            (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
-            WHERE a.attrelid = w.relation AND a.attnum = ANY (w.shown)) AS only_columns,
+            WHERE a.attrelid = w.relation AND NOT a.attisdropped AND a.attnum = ANY (w.shown)) AS only_columns,
            w.since, sseapp.trouble(s.shape) AS trouble
     FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN sseapp.shapes() s ON s.watch = w.id;

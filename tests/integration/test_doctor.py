@@ -34,6 +34,11 @@ def test_where_all_is_well_the_canary_sings(session, pg18_dsn):
     assert session.query("SELECT to_regnamespace('sseapp_doctor')::text") == [(None,)]
 
 
+def test_a_range_column_that_was_dropped_wants_no_index(session, pg18_dsn):
+    session.query("ALTER TABLE t ADD at date; SELECT sseapp.watch('t', 'at'); ALTER TABLE t DROP at")
+    assert findings(pg18_dsn)["table public.t"].text == "watched, its triggers in place"
+
+
 @pytest.mark.parametrize(
     "harm",
     [

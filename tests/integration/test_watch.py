@@ -91,6 +91,19 @@ def test_watching_again_after_a_rename_notes_the_new_name(site):
     assert site.events() == [("i", None, {"id": 1, "at": None, "name": "n", "secret": 5})]
 
 
+def test_lists_no_column_that_was_dropped_and_all_that_are_hidden(site):
+    site.run(TABLE)
+    site.watch("t", "at", hide=["secret", "name"])
+    site.run("CREATE TABLE few (id int PRIMARY KEY, at timestamptz, name text)")
+    site.watch("few", only_columns=["id", "name"])
+    site.run("ALTER TABLE t DROP at, DROP secret, DROP name; ALTER TABLE t ADD secret int; ALTER TABLE few DROP name")
+    listed = site.run(
+        "SELECT key, range_column, hidden, only_columns FROM sseapp.watched WHERE schema = %s ORDER BY since",
+        (site.name,),
+    )
+    assert listed == [(["id"], None, ["secret"], None), (["id"], None, None, ["id"])]
+
+
 def test_in_one_transaction_with_the_creation_and_with_writes(site):
     site.run("BEGIN")
     site.run(TABLE)

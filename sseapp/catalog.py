@@ -12,6 +12,7 @@ from sseapp import statements
 from sseapp.database import Connection
 from sseapp.errors import BadParameterError, NotFoundError
 from sseapp.table import Column, Table
+from sseapp.texts import shown
 
 _NAME = r'("(?:[^"]|"")+"|[^"./]+)'
 _PATH = re.compile(rf"(?:{_NAME}\.)?{_NAME}")
@@ -53,6 +54,15 @@ def resolve(tables: Mapping[int, Table], path: str) -> Table:
     return min(found, key=lambda table: table.place or 0)
 
 
+def misnamed(path: str) -> BadParameterError:
+    """What is to be said of a ``path`` that is no table's name."""
+    return BadParameterError(
+        f"{shown(path)} is no table's name: write table or schema.table, "
+        "quoted where a name has a space, dot, slash or quote.",
+        parameter="table",
+    )
+
+
 def _hint(tables: Mapping[int, Table], path: str, name: str) -> str:
     elsewhere = [str(table) for table in tables.values() if table.name.lower() == name.lower()]
     if elsewhere:
@@ -63,10 +73,7 @@ def _hint(tables: Mapping[int, Table], path: str, name: str) -> str:
 def _parts(path: str) -> list[str]:
     match = _PATH.fullmatch(path)
     if match is None:
-        raise BadParameterError(
-            f"{path} is no table's name: write table or schema.table, quoted where a name has a dot, slash or quote.",
-            parameter="table",
-        )
+        raise misnamed(path)
     return [_unquoted(part) for part in match.groups() if part is not None]
 
 

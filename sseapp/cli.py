@@ -12,7 +12,7 @@ from sseapp import changelog, pruner, schema, statements
 from sseapp.config import SETTINGS, Settings
 from sseapp.database import Connection
 from sseapp.doctor import Finding, examine
-from sseapp.errors import SseappError
+from sseapp.errors import ConnectionLostError, SseappError
 from sseapp.runtime import dsn
 
 _SETTINGS = "\b\nSettings, from the environment:\n" + "\n".join(
@@ -147,7 +147,7 @@ def prune() -> None:
     """Prune the log now, by SSEAPP_RETENTION and SSEAPP_LOG_SIZE. Running servers do it by themselves."""
     settings = _settings()
     total = 0
-    with _connected() as connection:
+    with _connected() as connection, schema.needed(connection):
         for count in pruner.steps(connection, retention=settings.retention, size=settings.log_size):
             total += count
             click.echo(f"\r{total} rows pruned", nl=False, err=True)
@@ -169,8 +169,15 @@ def _settings() -> Settings:
 @contextmanager
 def _connected() -> Iterator[Connection]:
     settings = _settings()
-    with _errors(), closing(Connection(dsn(settings), deadline=max(30.0, settings.deadline))) as connection:
+    with _errors(), closing(_connect(settings)) as connection:
         yield connection
+
+
+def _connect(settings: Settings) -> Connection:
+    try:
+        return Connection(dsn(settings), deadline=max(30.0, settings.deadline))
+    except ConnectionLostError as error:
+        raise ConnectionLostError(f"No connection to the database of DATABASE_URL: {error.detail}") from error
 
 
 @contextmanager

@@ -55,6 +55,7 @@ $body$;
 CREATE OR REPLACE FUNCTION sseapp.drop_triggers(relation regclass, names name[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
 AS $body$
 DECLARE
     name name;

@@ -65,6 +65,30 @@ def test_an_update_leaves_what_is_watched_as_it_is(run, connection):
     assert "range: joined  hidden: email\n" in run("status")[1]
 
 
+@pytest.mark.parametrize("command", [("unwatch", "customers"), ("prune",)])
+def test_where_it_is_not_installed_that_is_said(run, command):
+    code, output = run(*command)
+    assert (code, output) == (
+        1, "Error: sseapp is not installed in this database: `python -m sseapp watch TABLE` installs it.\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [("watch",), ("watch", "--hide", "email"), ("unwatch",)])
+@pytest.mark.parametrize("name", ["", "a b", "a..b"])
+def test_what_is_no_tables_name(run, command, name):
+    run("install")
+    code, output = run(*command, name)
+    assert code == 1
+    assert f"Error: '{name}' is no table's name: write table or schema.table, quoted where" in output
+
+
+def test_a_database_that_is_not_there_is_named_by_its_setting():
+    answer = CliRunner().invoke(cli.main, ["status"], env={"DATABASE_URL": "postgresql://u:topsecret@127.0.0.1:1/x"})
+    assert answer.exit_code == 1
+    assert "Error: No connection to the database of DATABASE_URL: " in answer.output
+    assert "secret" not in answer.output
+
+
 def test_an_earlier_form_of_the_log_is_called_so(run, connection):
     run("watch", "customers")
     connection.query("UPDATE sseapp.state SET digest = 'older', version = 1; DROP FUNCTION sseapp.epoch()")

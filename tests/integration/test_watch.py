@@ -133,6 +133,14 @@ def test_unwatch_leaves_nothing_behind(site):
     assert site.log() == []
 
 
+def test_unwatch_of_a_table_with_triggers_of_rows_has_no_more_to_say(site):
+    site.run("CREATE TABLE p (id int) PARTITION BY RANGE (id)")
+    site.watch("p")
+    session = site.session()
+    execute(session, "SELECT sseapp.unwatch('p')")
+    assert session.notices == []
+
+
 REFUSED = {
     "view": ("CREATE VIEW v AS SELECT 1 AS x", "v", "is a view; only tables can be watched"),
     "materialized view": ("CREATE MATERIALIZED VIEW m AS SELECT 1 AS x", "m", "is a materialized view"),

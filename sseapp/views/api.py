@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from werkzeug.datastructures import MIMEAccept
@@ -68,9 +69,10 @@ def _runtime() -> Runtime:
 
 def _args() -> list[tuple[str, str]]:
     try:
-        return list(request.args.items(multi=True))
+        # request.args would take %FF, which is no UTF-8, for these three characters
+        return parse_qsl(request.query_string.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
-        raise BadParameterError("The query holds bytes that are no UTF-8; percent-encode it.") from None
+        raise BadParameterError("The query holds bytes that are no UTF-8; write %C3%A9 for an é.") from None
 
 
 def _is_gone() -> bool:

@@ -260,3 +260,27 @@ def test_a_parameter_is_decoded_once(newest):
         assert newest.ids(table, a=f"eq.{text}") == [number]
     assert newest.get(f"/tables/{table}/rows?a=eq.a+b").json["rows"][0]["id"] == 4
     assert newest.get(f"/tables/{table}/rows?{quote('a')}=eq.%2541").json["rows"][0]["id"] == 1
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("resource", ["rows", "changes"])
+@pytest.mark.parametrize("asked", ["a=eq.%FF", "%ff=eq.1", "a=eq.%ED%A0%80", "a=eq.%C3%A4&a=eq.%C3"])
+def test_what_is_no_utf8_is_refused(newest, resource, accept, asked):
+    answer = newest.get(f"/tables/{newest.table()}/{resource}?{asked}", {"Accept": accept})
+    assert answer.status == 400
+    assert "UTF-8" in answer.problem["detail"]
+
+
+def test_a_query_is_read_as_forms_write_it(newest):
+    table = newest.table('id int PRIMARY KEY, "ä b" text', rows="(1, 'é f'), (2, 'x+y'), (3, ''), (4, 'g=h;i')")
+    for asked, ids in {
+        "%C3%A4+b=eq.%C3%A9+f": [1],
+        "%C3%A4%20b=eq.%C3%A9%20f": [1],
+        "%C3%A4+b=eq.x%2By": [2],
+        "%C3%A4+b=eq.": [3],
+        "%C3%A4+b=eq.g=h;i": [4],
+        "id=gte.2&%C3%A4+b=neq.x%2By&id=lte.3": [3],
+        "&&id=eq.1&": [1],
+    }.items():
+        answer = newest.get(f"/tables/{table}/rows?{asked}")
+        assert [row["id"] for row in answer.json["rows"]] == ids, asked

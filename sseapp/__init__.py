@@ -10,7 +10,7 @@ from flask import Flask
 from sseapp import cli
 from sseapp.config import Settings
 from sseapp.runtime import Process
-from sseapp.views import api, dashboard, operations, problems, trust
+from sseapp.views import api, caching, dashboard, operations, problems, trust
 
 __version__ = "0.1.0"
 _ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +27,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["sseapp"] = process
     for command in cli.main.commands.values():
         app.cli.add_command(command)
-    for concern in (problems, trust, api, operations, dashboard):
+    for concern in (problems, caching, trust, api, operations, dashboard):
         concern.init_app(app)
     return app

@@ -112,11 +112,11 @@ def _described(table: Table) -> dict[str, Any]:
 
 
 def _json(text: str) -> Response:
-    return Response(text + "\n", content_type=_JSON, headers={"Cache-Control": "no-store", "Vary": "Accept"})
+    return Response(text + "\n", content_type=_JSON)
 
 
 def _streamed(subscribe: Callable[[bool], Changes | Rows]) -> Response:
-    headers = {"Cache-Control": "no-store", "Vary": "Accept", "X-Accel-Buffering": "no"}
+    headers = {"X-Accel-Buffering": "no"}
     try:
         subscription = subscribe(_is_held())
     except UnavailableError as error:

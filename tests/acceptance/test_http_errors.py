@@ -59,6 +59,39 @@ def test_a_cursor_that_no_longer_serves_is_gone_with_its_reason(newest):
     assert problem["reason"] in problem["detail"]
 
 
+@pytest.mark.parametrize(
+    ("target", "status", "vary"),
+    [
+        ("/tables", 200, None),
+        ("/healthz", 200, None),
+        ("/readyz", 200, None),
+        ("/metrics", 200, None),
+        ("/nothing", 404, None),
+        ("/static/nothing.js", 404, None),
+        ("/tables/x/rows", 404, "Accept"),
+        ("/tables/x/changes", 404, "Accept"),
+    ],
+)
+def test_nothing_is_kept_by_a_cache(newest, target, status, vary):
+    newest.caught_up()
+    answer = newest.get(target)
+    assert (answer.status, answer.headers.get("cache-control"), answer.headers.get("vary")) == (
+        status, "no-store", vary,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream", "image/png"])
+def test_no_error_of_a_resource_is_kept_by_a_cache(newest, accept):
+    answer = newest.get(f"/tables/{newest.table()}/changes", {"Accept": accept}, limit="x")
+    assert answer.status == (406 if accept == "image/png" else 400)
+    assert (answer.headers["cache-control"], answer.headers["vary"]) == ("no-store", "Accept")
+
+
+@pytest.mark.parametrize("target", ["/", "/static/view.js"])
+def test_what_a_page_is_made_of_may_be_kept_and_asked_after(newest, target):
+    assert newest.get(target).headers["cache-control"] == "no-cache"
+
+
 def test_a_fault_of_ours_is_a_500_that_tells_nothing_but_in_the_log(monkeypatch):
     from sseapp import create_app  # noqa: PLC0415 - the one test here without a server
     from sseapp.config import Settings  # noqa: PLC0415

@@ -25,7 +25,8 @@ DATABASE = """
 """
 FLOW = "broadcaster crowd hub listener live poll replay runtime standing subscription wire"
 FACES = """
-    __init__ __main__ cli demo doctor views views.api views.dashboard views.operations views.problems views.trust
+    __init__ __main__ cli demo doctor views views.api views.caching views.dashboard views.operations views.problems
+    views.trust
 """
 FLOORS = [CORE.split(), SHARED.split(), DATABASE.split(), FLOW.split(), FACES.split()]
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

@@ -64,6 +64,18 @@ def test_each_table_of_a_batch_is_a_call_of_its_own(running, connect):
     assert told == {"public.orders": ["i", "d"], "public.customers": ["i"]}
 
 
+def test_a_receiver_is_told_to_read_a_table_again_that_is_another_now(running, connect):
+    connect("orders", sender="public.orders")
+    running.sql("ALTER TABLE orders ADD b int")
+    _heard(connect, 1)
+    running.sql("SELECT sseapp.watch('orders', hide => '{b}')")
+    assert _heard(connect, 2) == [("orders", "public.orders", [("r", None)])] * 2
+    running.sql("SELECT sseapp.unwatch('orders')")
+    connect("customers", sender="public.customers")
+    running.sql("INSERT INTO customers VALUES (7, 'z')")
+    assert [name for name, _, _ in _heard(connect, 3)] == ["orders", "orders", "customers"]
+
+
 def test_a_receiver_may_ask_for_one_table(running, connect):
     connect("orders", sender="public.orders")
     connect("all")

@@ -77,17 +77,14 @@ class Broadcaster:
     def _attach(self, client: Client) -> None:
         self._poll.register(client.descriptor, _IN | _GONE)
         self._clients[client.descriptor] = client
-        self._join(client)
+        channel = client.subscription.channel
+        channel.watcher = self._on_change
+        self._by_channel[channel].add(client)
         self._arrived.append(client)
         self.wake()
         if self.done.is_set():
             # it was catching up when all others were sent off
             self._send_end(client)
-
-    def _join(self, client: Client) -> None:
-        channel = client.subscription.channel
-        channel.watcher = self._on_change
-        self._by_channel[channel].add(client)
 
     def _on_change(self, channel: Channel) -> None:
         self._changed.add(channel)

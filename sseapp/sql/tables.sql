@@ -84,22 +84,24 @@ END
 $body$;
 
 -- The greatest transaction id that the log proves: of the rows of others that the caller sees, or of those pruned. Looked for
--- between the transactions in flight: by plain order, each call would walk over all that a large one has logged so far.
+-- between the transactions in flight: by plain order, each call would walk over all that a large one has logged so far. Nor over
+-- what was pruned, which stays there as long as any transaction might see it.
 CREATE OR REPLACE FUNCTION sseapp.greatest_xid() RETURNS xid8
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
+    pruned xid8 := (SELECT s.horizon_xid FROM sseapp.state s);
     below xid8 := pg_snapshot_xmax(pg_current_snapshot());
     above xid8;
     found xid8;
 BEGIN
-    FOR above IN SELECT f.xid FROM pg_snapshot_xip(pg_current_snapshot()) f(xid) UNION ALL SELECT '0'::xid8 ORDER BY 1 DESC LOOP
+    FOR above IN SELECT f.xid FROM pg_snapshot_xip(pg_current_snapshot()) f(xid) WHERE f.xid > pruned UNION ALL SELECT pruned ORDER BY 1 DESC LOOP
         SELECT c.xid INTO found FROM sseapp.change c WHERE c.xid > above AND c.xid < below ORDER BY c.xid DESC LIMIT 1;
         EXIT WHEN found IS NOT NULL;
         below := above;
     END LOOP;
-    RETURN (SELECT GREATEST(found, s.horizon_xid) FROM sseapp.state s);
+    RETURN coalesce(found, pruned);
 END
 $body$;
 

@@ -27,11 +27,14 @@ DECLARE
 BEGIN
     IF sseapp.binding() IS NULL THEN
         PERFORM sseapp.bind();
+        -- one that prunes now would write over this how far it has come
+        PERFORM pg_advisory_xact_lock(hashtextextended('sseapp prune', 0));
         -- transaction ids of another cluster say nothing here
         DELETE FROM sseapp.change;
         DELETE FROM sseapp.mark;
         DELETE FROM sseapp.entangled_table;
         UPDATE sseapp.state SET born = gen_random_uuid(), horizon = '1:1:', horizon_id = 0, horizon_xid = '0';
+        UPDATE sseapp.pruned SET snapshot = '1:1:', xid = '0', id = 0;
         FOR restored IN SELECT * FROM sseapp.watched_table LOOP
             PERFORM sseapp.rewatch(restored);
         END LOOP;

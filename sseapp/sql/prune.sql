@@ -1,4 +1,5 @@
 -- Pruning: by a snapshot, never by the age of rows, so that a transaction open longer than the retention loses nothing at its commit.
+-- Deleted rows stay where they are while any transaction might see them: nothing here begins at the log's beginning, nor at its end.
 
 -- The log is insert and delete only: space that was pruned must come back before the table grows.
 ALTER TABLE sseapp.change SET (
@@ -23,7 +24,8 @@ AS $body$
     INSERT INTO sseapp.mark (at, snapshot, id)
     SELECT clock_timestamp(), sseapp.cut(pg_current_snapshot(), g.xid), g.id
     FROM (SELECT sseapp.greatest_xid() AS xid,
-                 GREATEST((SELECT c.id + c.changes - 1 FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id) AS id
+                 GREATEST((SELECT c.id + c.changes - 1 FROM sseapp.change c WHERE c.id > s.horizon_id ORDER BY c.id DESC LIMIT 1),
+                          s.horizon_id) AS id
           FROM sseapp.state s) g
     WHERE NOT EXISTS (SELECT FROM sseapp.mark m WHERE m.at > clock_timestamp() - apart)
 $body$;
@@ -34,18 +36,21 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
     -- ids have few gaps: their span times the width of a hundred rows from all over the log is near enough to the size, and costs nothing
-    WITH span AS MATERIALIZED (SELECT min(c.id) AS least, max(c.id) AS greatest FROM sseapp.change c),
+    WITH span AS MATERIALIZED (
+        SELECT (SELECT min(c.id) FROM sseapp.change c WHERE c.id > s.horizon_id) AS least,
+               (SELECT max(c.id) FROM sseapp.change c WHERE c.id > s.horizon_id) AS greatest
+        FROM sseapp.state s),
     room AS (
-        SELECT s.greatest - 32.0 * most / GREATEST(avg(w.bytes), 1) AS least_id
+        SELECT s.least, s.greatest - 32.0 * most / GREATEST(avg(w.bytes), 1) AS least_id
         FROM span s, generate_series(1, 100) part, LATERAL (
             SELECT pg_column_size(c.*) AS bytes FROM sseapp.change c
             WHERE c.id >= s.least + (s.greatest - s.least) / 100 * part ORDER BY c.id LIMIT 1) w
-        GROUP BY s.greatest)
+        GROUP BY s.least, s.greatest)
     SELECT m.* FROM sseapp.mark m
     WHERE m.at <= GREATEST(
         clock_timestamp() - retention,
         (SELECT min(n.at) FROM sseapp.mark n, room r
-         WHERE n.id >= r.least_id AND EXISTS (SELECT FROM sseapp.change c WHERE c.id < r.least_id)))
+         WHERE n.id >= r.least_id AND r.least < r.least_id))
     ORDER BY m.at DESC LIMIT 1
 $body$;
 
@@ -56,31 +61,52 @@ CREATE OR REPLACE FUNCTION sseapp.prune(
 ) RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- what is due is found by the index on (xid, id), in its order: without statistics, sorting half the log would look cheap
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
 AS $body$
 DECLARE
-    horizon sseapp.mark;
-    deleted integer := 0;
+    aged sseapp.mark;
+    until sseapp.state;
+    done sseapp.pruned;
+    ended xid8[];
+    last record;
+    deleted integer;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('sseapp prune', 0)) THEN
         RETURN 0;
     END IF;
     PERFORM sseapp.mark_position(LEAST(retention / 60, '10 s'::interval));
-    horizon := sseapp.prunable(retention, most);
-    IF horizon.at IS NULL THEN
-        RETURN 0;
-    END IF;
+    aged := sseapp.prunable(retention, most);
     -- before the first row goes: a cursor that does not contain the horizon must not be served a part of the log
     UPDATE sseapp.state s
-    SET horizon = horizon.snapshot, horizon_id = horizon.id,
-        horizon_xid = (pg_snapshot_xmax(horizon.snapshot)::text::numeric - 1)::text::xid8
-    WHERE s.horizon_id <= horizon.id AND s.horizon::text <> horizon.snapshot::text;
-    WITH old AS (
-        SELECT c.id FROM sseapp.change c
-        WHERE c.id <= horizon.id AND pg_visible_in_snapshot(c.xid, horizon.snapshot)
-        ORDER BY c.id LIMIT step)
-    DELETE FROM sseapp.change c USING old WHERE c.id = old.id;
-    GET DIAGNOSTICS deleted = ROW_COUNT;
-    DELETE FROM sseapp.mark m WHERE m.at < horizon.at;
+    SET horizon = aged.snapshot, horizon_id = aged.id, horizon_xid = (pg_snapshot_xmax(aged.snapshot)::text::numeric - 1)::text::xid8
+    WHERE s.horizon_id <= aged.id AND s.horizon::text <> aged.snapshot::text;
+    DELETE FROM sseapp.mark m WHERE m.at < aged.at;
+    -- where there is no such mark too: another's steps to this horizon may have been cut short
+    SELECT s.* INTO until FROM sseapp.state s;
+    SELECT p.* INTO done FROM sseapp.pruned p;
+    ended := ARRAY(SELECT f.xid FROM pg_snapshot_xip(done.snapshot) f(xid)
+                   WHERE f.xid < done.xid AND pg_visible_in_snapshot(f.xid, until.horizon));
+    WITH due AS MATERIALIZED (
+        SELECT d.* FROM (
+            (SELECT c.ctid AS place, c.xid, c.id FROM sseapp.change c WHERE c.xid = ANY (ended) ORDER BY c.xid, c.id LIMIT step)
+            UNION ALL
+            (SELECT c.ctid, c.xid, c.id FROM sseapp.change c
+             WHERE (c.xid, c.id) > (done.xid, done.id) AND c.xid <= until.horizon_xid AND pg_visible_in_snapshot(c.xid, until.horizon)
+             ORDER BY c.xid, c.id LIMIT step)) d
+        ORDER BY d.xid, d.id LIMIT step),
+    gone AS (DELETE FROM sseapp.change c WHERE c.ctid = ANY (ARRAY(SELECT d.place FROM due d)))
+    SELECT d.xid, d.id, count(*) OVER () AS place INTO last FROM due d ORDER BY d.xid DESC, d.id DESC LIMIT 1;
+    deleted := coalesce(last.place, 0);
+    IF deleted < step THEN
+        SELECT until.horizon_xid AS xid, until.horizon_id AS id INTO last;
+    END IF;
+    UPDATE sseapp.pruned p SET snapshot = until.horizon, xid = last.xid, id = last.id
+    WHERE (p.snapshot::text, p.xid, p.id) <> (until.horizon::text, last.xid, last.id);
     RETURN deleted;
 END
 $body$;

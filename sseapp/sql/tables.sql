@@ -57,6 +57,16 @@ CREATE TABLE IF NOT EXISTS sseapp.mark (
     id bigint NOT NULL
 );
 
+-- How far the log was pruned: in order of xid and id, what the snapshot sees is gone up to the row "xid", "id"; what is due is found from there.
+-- No part of sseapp.state, which a column more would lock against all who read it.
+CREATE TABLE IF NOT EXISTS sseapp.pruned (
+    snapshot pg_snapshot NOT NULL,
+    xid xid8 NOT NULL,
+    id bigint NOT NULL,
+    one boolean PRIMARY KEY DEFAULT true CHECK (one)
+);
+INSERT INTO sseapp.pruned (snapshot, xid, id) VALUES ('1:1:', '0', 0) ON CONFLICT DO NOTHING;
+
 -- Empty after a crash, as every unlogged table is: then watched ones of that kind are empty too.
 CREATE UNLOGGED TABLE IF NOT EXISTS sseapp.crash_mark (mark uuid NOT NULL, one boolean PRIMARY KEY DEFAULT true CHECK (one));
 

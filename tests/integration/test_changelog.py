@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -367,6 +368,132 @@ def test_what_commits_after_a_mark_is_not_pruned_with_it(own_log):
         pass
     assert log.connection.query("SELECT new::json ->> 'id' FROM sseapp.change") == [("1",)]
     assert log.ids() == [1]
+
+
+def _pages(log, statement):
+    """How many pages a statement goes over."""
+    ((found,),) = log.connection.query(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}")
+    plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+
+def _fill(log, rows):
+    """Four rows a page."""
+    log.connection.query(
+        f"INSERT INTO sseapp.change (watch, kind, new) SELECT 0, 'i', repeat('x', 1700) FROM generate_series(1, {rows})"
+    )
+
+
+@pytest.fixture
+def old(own_log):
+    """A transaction that might see all that was pruned since, so that it stays where it is."""
+    with closing(own_log.open()) as session, session.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t")
+        yield
+
+
+@pytest.mark.usefixtures("old")
+def test_no_one_walks_over_what_was_pruned(own_log):
+    log = own_log
+    _fill(log, 4000)
+    _prune(log)
+    assert log.connection.query("SELECT pg_relation_size('sseapp.change') / 8192 > 900") == [(True,)]
+    assert _pages(log, "SELECT sseapp.greatest_xid()") < 50
+    assert _pages(log, "SELECT sseapp.mark_position('0 s')") < 100
+    log.write(1)
+    assert _pages(log, "SELECT sseapp.prune('1 hour')") < 500
+    assert _pages(log, "SELECT sseapp.prune('0 s')") < 500
+    assert log.connection.query("SELECT count(*) FROM sseapp.change") == [(0,)]
+
+
+@pytest.mark.usefixtures("old")
+def test_each_step_goes_on_where_the_last_one_ended(own_log):
+    """In the midst of a transaction too."""
+    _fill(own_log, 4000)
+    _, *pages = [_pages(own_log, "SELECT sseapp.prune('0 s', step => 200)") for _ in range(15)]
+    assert max(pages) < 700
+
+
+def _prune_strictly(log, retention, step):
+    """A step that takes only what its horizon sees, and where it is the last one all of that; how much is kept then."""
+    before = dict(log.connection.query("SELECT id, xid::text FROM sseapp.change"))
+    ((count,),) = log.connection.query(f"SELECT sseapp.prune('{retention}', step => {step})")
+    after = dict(log.connection.query("SELECT id, xid::text FROM sseapp.change"))
+    ((text,),) = log.connection.query("SELECT horizon::text FROM sseapp.state")
+    horizon = Snapshot.parse(text)
+    gone = [int(before[number]) for number in before.keys() - after.keys()]
+    assert len(gone) == count
+    assert all(horizon.sees(xid) for xid in gone)
+    if count < step:
+        assert not any(horizon.sees(int(xid)) for xid in after.values())
+        return len(after)
+    return None
+
+
+def test_what_is_pruned_is_what_the_horizon_sees(own_log):
+    """Whatever commits late, in steps of any size, some of them cut short or undone."""
+    log, choose = own_log, random.Random(7)
+    sessions, numbers, kept = [log.open() for _ in range(4)], iter(range(1, 10_000)), []
+
+    def write():
+        session = choose.choice([*sessions, None])
+        for _ in range(choose.randint(1, 4)):
+            log.write(next(numbers), session=session)
+
+    def prune():
+        kept.append(_prune_strictly(log, f"{choose.choice([10, 90])} min", choose.choice([1, 2, 3, 5, 100])))
+
+    def prune_in_vain():
+        with closing(log.open()) as session, session.cursor() as cursor:
+            cursor.execute("SELECT sseapp.prune('10 min', step => 3)")
+            session.rollback()
+
+    actions = {
+        write: 3,
+        lambda: choose.choice(sessions).commit(): 1,
+        lambda: choose.choice(sessions).rollback(): 0.3,
+        lambda: log.connection.query("SELECT sseapp.mark_position('0 s')"): 1,
+        lambda: log.connection.query("UPDATE sseapp.mark SET at = at - interval '1 hour'"): 1,
+        prune: 3,
+        prune_in_vain: 0.3,
+    }
+    for action in choose.choices([*actions], [*actions.values()], k=500):
+        action()
+    ends = [count for count in kept if count is not None]
+    assert len(kept) > len(ends) > 50
+    assert max(ends) > 10
+    for session in sessions:
+        session.commit()
+    _prune(log)
+    assert log.connection.query("SELECT count(*) FROM sseapp.change") == [(0,)]
+
+
+def test_steps_that_were_cut_short_are_taken_up_by_another_with_a_longer_retention(own_log):
+    """Whoever lacks what the horizon sees was told so: the rest is of no use."""
+    log = own_log
+    log.write(1)
+    log.write(2)
+    log.connection.query("SELECT sseapp.prune('0 s', step => 1)")
+    log.write(3)
+    assert log.connection.query("SELECT sseapp.prune('1 hour')") == [(2,)]
+    assert log.connection.query("SELECT new::json ->> 'id' FROM sseapp.change") == [("3",)]
+
+
+def test_what_was_due_before_an_update_is_pruned_after_it(own_log):
+    """Until then it was not noted how far the log was pruned."""
+    log = own_log
+    slow = log.open()
+    log.write(1, session=slow)
+    log.write(2)
+    log.connection.query(
+        "SELECT sseapp.prune('0 s', step => 1); DROP TABLE sseapp.pruned; UPDATE sseapp.state SET digest = 'older'"
+    )
+    slow.commit()
+    schema.install(log.connection)
+    assert log.connection.query("SELECT sseapp.prune('1 hour')") == [(1,)]
+    assert log.connection.query("SELECT new::json ->> 'id' FROM sseapp.change") == [("1",)]
+    _prune(log)
+    assert log.connection.query("SELECT count(*) FROM sseapp.change") == [(0,)]
 
 
 def test_a_reader_that_is_up_to_date_is_not_troubled_by_pruning(own_log):

@@ -99,6 +99,16 @@ def test_works_again_after_an_install_under_the_same_numbers(original, restore):
         assert connection.query("SELECT sseapp.epoch()") != original.query("SELECT sseapp.epoch()")
 
 
+def test_how_far_the_dumped_log_was_pruned_counts_for_nothing(original, restore):
+    original.query("UPDATE sseapp.pruned SET snapshot = '900000000:900000000:', xid = '899999999'")
+    with closing(open_session(restore())) as session, closing(Connection(session.dsn)) as connection:
+        schema.install(connection)
+        execute(session, WRITES.format("secret"))
+        while execute(session, "SELECT sseapp.prune('0 s')") != [(0,)]:
+            pass
+        assert log(session) == []
+
+
 def test_a_column_renamed_since_the_watch_does_not_leak(original, restore):
     original.query("ALTER TABLE shop.t RENAME secret TO open; SELECT sseapp.check_shapes()")
     with closing(open_session(restore())) as session, closing(Connection(session.dsn)) as connection:

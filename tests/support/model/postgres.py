@@ -198,13 +198,12 @@ class Postgres:
         self.latest_completed = self.take_xid()
 
     def prune(self, step):
-        """Move the horizon to a mark, and delete some of what it sees."""
-        if not self.marks:
-            return
-        self.horizon = self.marks.pop(0)
+        """Move the horizon to a mark, if there is one, and delete some of what it sees."""
+        if self.marks:
+            self.horizon = self.marks.pop(0)
         self.latest_completed = self.take_xid()
         old = [row for row in self.log_rows if self.horizon.snapshot.sees(row.xid)]
-        for row in old[:step]:
+        for row in sorted(old, key=lambda row: (row.xid, row.id))[:step]:
             for old_id in range(row.id, row.id + row.count):
                 del self.log[old_id]
 

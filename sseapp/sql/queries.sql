@@ -4,7 +4,7 @@
 -- name: position
 -- Where the log stands now, without reading a change.
 SELECT sseapp.epoch(), pg_current_snapshot()::text, sseapp.greatest_xid()::text,
-       GREATEST((SELECT c.id + c.changes - 1 FROM sseapp.change c ORDER BY c.id DESC LIMIT 1), s.horizon_id),
+       GREATEST((SELECT c.id + c.changes - 1 FROM sseapp.change c WHERE c.id > s.horizon_id ORDER BY c.id DESC LIMIT 1), s.horizon_id),
        s.horizon::text, s.horizon_id
 FROM sseapp.state s;
 
@@ -90,10 +90,12 @@ SELECT pg_current_xact_id()::text;
 SET LOCAL synchronous_commit = off; SELECT sseapp.quicken(%(milliseconds)s);
 
 -- name: size
--- How much the log holds: rows (by their ids, which have few gaps), bytes on disk, and the age of the oldest in seconds.
-SELECT coalesce((max(c.id) - min(c.id)) / 32 + 1, 0), pg_total_relation_size('sseapp.change'),
-       coalesce(extract(epoch FROM clock_timestamp() - (SELECT f.at FROM sseapp.change f ORDER BY f.id LIMIT 1)), 0)::float8
-FROM sseapp.change c;
+-- How much the log holds beyond what is due: rows (by their ids, which have few gaps), bytes on disk, and the age of the oldest in seconds.
+SELECT coalesce((l.id - f.id) / 32 + 1, 0), pg_total_relation_size('sseapp.change'),
+       coalesce(extract(epoch FROM clock_timestamp() - f.at), 0)::float8
+FROM sseapp.state s
+LEFT JOIN LATERAL (SELECT c.id, c.at FROM sseapp.change c WHERE c.id > s.horizon_id ORDER BY c.id LIMIT 1) f ON true
+LEFT JOIN LATERAL (SELECT c.id FROM sseapp.change c WHERE c.id > s.horizon_id ORDER BY c.id DESC LIMIT 1) l ON true;
 
 -- name: left_out
 -- The columns that the watch of a table keeps from subscribers because it was told to; null where there are none.

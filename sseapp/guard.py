@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 PR_SET_PDEATHSIG = 1
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
@@ -43,10 +44,10 @@ class Guard:
 
     def run(self) -> int:
         """Run the child until it is no longer wanted, or ended and shall not (or cannot) be kept; its status."""
-        failures = 0
+        failures, tie = 0, partial(_die_with, os.getpid())
         while True:
             began = time.monotonic()
-            child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: S603, PLW1509
+            child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, preexec_fn=tie)  # noqa: S603, PLW1509
             while child.poll() is None and not self.released:
                 self._listen(None)
             self._listen(0)  # what the parent said before the child's end counts, even if it was seen after that
@@ -90,10 +91,12 @@ def _step(text: str) -> tuple[signal.Signals, float]:
     return signal.Signals[f"SIG{name}"], float(patience)
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
     # SIGQUIT, not SIGINT: with the guard gone nobody is left to insist, so the child may not wait for anything.
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
+        if os.getppid() != parent:
+            os._exit(1)  # it was killed before that was said, and nobody tells of it any more
 
 
 # Loaded before any fork: a dlopen in the forked child may wait for a lock that nobody holds any more.

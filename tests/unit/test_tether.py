@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -142,7 +143,7 @@ def test_a_forked_worker_does_not_keep_it_alive(tmp_path):
         child = _child(guard)
         parent.process.kill()
         parent.process.wait()  # the forked worker lives on until our pipe closes
-        wait_until(lambda: is_gone(child), 5, "the end of the child")
+        wait_until(lambda: is_gone(child), what="the end of the child")
 
 
 def test_a_forked_worker_cannot_stop_it(tmp_path):
@@ -157,8 +158,19 @@ def test_ends_with_a_guard_that_is_killed(tether):
     running = tether("sleep", "600")
     child = _child(running.pid)
     os.kill(running.pid, signal.SIGKILL)
-    wait_until(lambda: is_gone(child), 5, "the end of the child")
+    wait_until(lambda: is_gone(child), what="the end of the child")
     assert not running.running
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux passes a parent's death on")
+def test_ends_with_a_guard_that_is_killed_at_once(tether):
+    """Between its fork and its word to the kernel the child is tied to nobody."""
+    for _ in range(10):
+        running = tether("sleep", "600")
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+        child = int(wait_until(children.read_text, pause=0))
+        os.kill(running.pid, signal.SIGKILL)
+        wait_until(lambda: is_gone(child), what="the end of the child")  # noqa: B023
 
 
 def test_ctrl_c_in_the_terminal_is_not_for_the_child(tether):

@@ -24,7 +24,7 @@ class HandedOverError(OSError):
 
 
 class Follower(Protocol):
-    """What the broadcaster asks of a subscription, whose own words say more."""
+    """What the broadcaster asks of a subscription, whose own docstrings say what each does: none is repeated here."""
 
     handed_over: bool
     standing: Standing

@@ -47,6 +47,7 @@ class Guard:
         failures, tie = 0, partial(_die_with, os.getpid())
         while True:
             began = time.monotonic()
+            # a command of our own, without a shell; and here are no threads that preexec_fn could meet half-way
             child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, preexec_fn=tie)  # noqa: S603, PLW1509
             while child.poll() is None and not self.released:
                 self._listen(None)

@@ -9,7 +9,7 @@ from psycopg2 import sql
 from sseapp import statements, where
 from sseapp.cursor import Snapshot
 from sseapp.database import Database
-from sseapp.errors import DataRejectedError, ShapeChangedError, UndefinedError
+from sseapp.errors import DataRejectedError, LockedError, ShapeChangedError, UndefinedError
 from sseapp.filters import Filter
 from sseapp.question import Question
 from sseapp.rowtext import name_text
@@ -28,7 +28,8 @@ class Rows:
 def read(database: Database, table: Table, question: Question, filter_: Filter) -> Rows:
     """Read the rows that ``filter_`` (the question's, as of now) takes: one statement, one snapshot.
 
-    Raises :exc:`~sseapp.errors.ShapeChangedError` where ``table`` is no longer what it was.
+    Raises :exc:`~sseapp.errors.ShapeChangedError` where ``table`` is no longer what it was, and
+    :exc:`~sseapp.errors.LockedError` where its lock cannot be had within a second.
     """
     names = question.columns or [column.name for column in table.columns]
     statement = sql.SQL(statements.named("queries")["rows"]).format(
@@ -41,6 +42,8 @@ def read(database: Database, table: Table, question: Question, filter_: Filter) 
     )
     try:
         found = database.query(statement)
+    except LockedError:
+        raise LockedError(f"{table} is locked by another transaction; try again.") from None
     except (UndefinedError, DataRejectedError):
         # a column, or an enum's label, was renamed a moment ago
         raise ShapeChangedError from None

@@ -32,7 +32,7 @@ class Tether:
         argv = [sys.executable, "-I", str(GUARD), plan, *map(str, command)]
         with _private(log) as out:
             # A session of its own: Ctrl-C in the terminal is for us, and we stop our children in our own order.
-            self._guard = subprocess.Popen(  # noqa: S603
+            self._guard = subprocess.Popen(  # noqa: S603  # the guard, without a shell
                 argv,
                 bufsize=0,
                 stdin=subprocess.PIPE,

@@ -100,8 +100,8 @@ BEGIN
              ORDER BY c.xid, c.id LIMIT step)) d
         ORDER BY d.xid, d.id LIMIT step),
     gone AS (DELETE FROM sseapp.change c WHERE c.ctid = ANY (ARRAY(SELECT d.place FROM due d)))
-    SELECT d.xid, d.id, count(*) OVER () AS place INTO last FROM due d ORDER BY d.xid DESC, d.id DESC LIMIT 1;
-    deleted := coalesce(last.place, 0);
+    SELECT d.xid, d.id, count(*) OVER () AS found INTO last FROM due d ORDER BY d.xid DESC, d.id DESC LIMIT 1;
+    deleted := coalesce(last.found, 0);
     IF deleted < step THEN
         SELECT until.horizon_xid AS xid, until.horizon_id AS id INTO last;
     END IF;

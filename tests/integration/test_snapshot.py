@@ -146,7 +146,7 @@ def test_the_search_path_shows_in_no_row(site):
 def test_a_table_that_is_locked_is_not_waited_for_with_a_connection_of_the_pool(site, database, table):
     """A few that ask of it would take them all, and other tables would not be read."""
     locker = site.session(setup="BEGIN; LOCK TABLE t")
-    with pytest.raises(LockedError):
+    with pytest.raises(LockedError, match="t is locked by another transaction"):
         _read(database, table)
     locker.close()
     assert _ids(_read(database, table)) == [1, 2, 3]

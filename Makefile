@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
 # the files of the pure core, from the test that holds the floors
 CORE := PYTHONPATH=.:tests/unit $(BIN)/python -c \
-	"from test_layers import CORE; print(','.join(f'sseapp/{name}.py' for name in CORE.split()))"
+	"from test_layers import PURE; print(','.join(f'sseapp/{name}.py,sseapp/{name}/*' for name in PURE))"
 
 .PHONY: help setup demo test check bench soak clean
 

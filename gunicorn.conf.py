@@ -42,7 +42,7 @@ def on_starting(server: Any) -> None:
     global _embedded  # noqa: PLW0603  # gunicorn's hooks are functions of this module
     if os.environ.get("DATABASE_URL"):
         return
-    from sseapp.embedded import Embedded, running_dsn  # noqa: PLC0415  # not with DATABASE_URL
+    from sseapp.embedded.server import Embedded, running_dsn  # noqa: PLC0415  # not with DATABASE_URL
 
     dsn = running_dsn()
     if dsn is None:
@@ -67,7 +67,7 @@ def post_fork(server: Any, worker: Any) -> None:
 def worker_exit(server: Any, worker: Any) -> None:
     """Leave the streams the time to say bye; they are not requests to gunicorn any more."""
     del server, worker
-    from sseapp.runtime import await_all  # noqa: PLC0415  # as below
+    from sseapp.process import await_all  # noqa: PLC0415  # as below
 
     await_all(2.0)
 
@@ -77,7 +77,7 @@ def post_worker_init(worker: Any) -> None:
     ours, its = logging.getLogger("sseapp"), worker.log.error_log
     ours.handlers, ours.propagate = its.handlers, False
     ours.setLevel(its.level)
-    from sseapp.runtime import close_all  # noqa: PLC0415  # not before the worker has monkey-patched
+    from sseapp.process import close_all  # noqa: PLC0415  # not before the worker has monkey-patched
 
     handle = signal.getsignal(signal.SIGTERM)
 

@@ -76,7 +76,7 @@ class Client:
         self.ready = False
 
 
-class Crowd:
+class Group:
     """All clients."""
 
     def __init__(self, order: Order) -> None:
@@ -206,12 +206,12 @@ def main() -> None:
     # unbuffered: what is not read yet must be seen by the poll
     orders = FileIO(0, closefd=False)
     order = Order(**json.loads(orders.readline()))
-    crowd = Crowd(order)
-    print(json.dumps(crowd.connect()), flush=True)
+    group = Group(order)
+    print(json.dumps(group.connect()), flush=True)
     if not order.together:
         orders.readline()
     if order.events != 0:
-        print(json.dumps(crowd.follow(orders)), flush=True)
+        print(json.dumps(group.follow(orders)), flush=True)
         orders.readline()
 
 

@@ -20,8 +20,8 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 
 from support.clusters import NEWEST, Clusters  # noqa: E402  # found by the path above
 
-from sseapp import schema  # noqa: E402
-from sseapp.database import Connection  # noqa: E402
+from sseapp.postgres import schema  # noqa: E402
+from sseapp.postgres.database import Connection  # noqa: E402
 
 NOTE = "x" * 60
 ROW = "(id bigserial PRIMARY KEY, sent double precision, note text)"

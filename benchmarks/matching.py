@@ -9,9 +9,9 @@ from functools import partial
 
 from plan import Bench, Measures, Plan  # puts the project on the path, too
 
-from sseapp.index import FilterIndex
-from sseapp.question import parse
-from sseapp.table import Column, Table
+from sseapp.query.filter_index import FilterIndex
+from sseapp.query.query import parse
+from sseapp.tables.table import Column, Table
 
 TABLE = Table(
     1, 1, "public", "t", ("id",), "at", (Column("id", "bigint", "int8"), Column("at", "timestamptz", "timestamptz")), 0

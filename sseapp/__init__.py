@@ -7,10 +7,10 @@ from pathlib import Path
 
 from flask import Flask
 
-from sseapp import cli
+from sseapp.cli import commands
 from sseapp.config import Settings
-from sseapp.runtime import Process
-from sseapp.views import api, caching, dashboard, operations, problems, trust
+from sseapp.process import Process
+from sseapp.views import allowed_hosts, api, caching, dashboard, operations, problems
 
 __version__ = "0.1.0"
 _ROOT = Path(__file__).resolve().parent.parent
@@ -25,8 +25,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False  # a table's quoted name may hold two
     process = Process(settings or Settings.from_environ(os.environ))
     app.extensions["sseapp"] = process
-    for command in cli.main.commands.values():
+    for command in commands.main.commands.values():
         app.cli.add_command(command)
-    for concern in (problems, caching, trust, api, operations, dashboard):
+    for concern in (problems, caching, allowed_hosts, api, operations, dashboard):
         concern.init_app(app)
     return app

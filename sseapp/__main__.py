@@ -1,5 +1,5 @@
 """``python -m sseapp``."""
 
-from sseapp.cli import main
+from sseapp.cli.commands import main
 
 main(prog_name="python -m sseapp")

@@ -162,7 +162,7 @@ class Settings:
         return self._fit(3 / 4)
 
     @property
-    def held(self) -> int:
+    def host_streams(self) -> int:
         """How many of them may be held by the host: fewer than the ``worker_connections`` of ``gunicorn.conf.py``."""
         return self._fit(1 / 6)
 

@@ -10,7 +10,7 @@ changed = _namespace.signal(
     "changed",
     # a name and no Table: that is another object after each change of shape, and blinker tells objects by identity
     doc="Sent once for each table in a batch that was read from the log: ``sender`` is the table's name with its "
-    "schema, such as ``public.orders``, ``batch`` the :class:`~sseapp.change.Batch` with that table's changes only. "
+    "schema, such as ``public.orders``, ``batch`` the :class:`~sseapp.log.change.Batch` of that table's changes. "
     "One of kind ``r`` says to read the table again, for its ``reason``: the table was watched, or it or its watch has "
     "changed; ``old`` and ``new`` are ``None``. Nothing is sent when a watch ends, nor when the listener begins anew.",
 )

@@ -14,11 +14,12 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.routing import PathConverter
 
-from sseapp import concurrency, poll, wire
+from sseapp import concurrency
+from sseapp.delivery import long_poll, socket_io
+from sseapp.delivery.subscription import ChangesStream, RowsStream, refused_stream
 from sseapp.errors import BadParameterError, NotAcceptableError, NotInstalledError, UnavailableError
-from sseapp.runtime import Process, Runtime
-from sseapp.subscription import Changes, Rows, apology
-from sseapp.table import Table
+from sseapp.process import Process, Runtime
+from sseapp.tables.table import Table
 
 _JSON, _STREAM = "application/json", "text/event-stream"
 _api = Blueprint("api", __name__)
@@ -49,8 +50,8 @@ def tables() -> Response:
 def rows(table: str) -> Response:
     """The rows now; or as a stream, again whenever one of them changed."""
     if _wants_stream():
-        return _streamed(lambda held: Rows(_runtime(), table, _args(), held=held))
-    return _json(poll.rows(_runtime(), table, _args()))
+        return _streamed(lambda occupies_host: RowsStream(_runtime(), table, _args(), occupies_host=occupies_host))
+    return _json(long_poll.rows(_runtime(), table, _args()))
 
 
 @_api.get("/tables/<name:table>/changes")
@@ -58,8 +59,10 @@ def changes(table: str) -> Response:
     """The changes after a cursor: those there are, or the first to come; or as a stream without end."""
     if _wants_stream():
         last_event_id = request.headers.get("Last-Event-ID") or None
-        return _streamed(lambda held: Changes(_runtime(), table, _args(), last_event_id, held=held))
-    return _json(poll.changes(_runtime(), table, _args(), _is_gone))
+        return _streamed(
+            lambda occupies_host: ChangesStream(_runtime(), table, _args(), last_event_id, occupies_host=occupies_host)
+        )
+    return _json(long_poll.changes(_runtime(), table, _args(), _is_gone))
 
 
 def _runtime() -> Runtime:
@@ -115,29 +118,29 @@ def _json(text: str) -> Response:
     return Response(text + "\n", content_type=_JSON)
 
 
-def _streamed(subscribe: Callable[[bool], Changes | Rows]) -> Response:
+def _streamed(subscribe: Callable[[bool], ChangesStream | RowsStream]) -> Response:
     headers = {"X-Accel-Buffering": "no"}
     try:
         subscription = subscribe(_is_held())
     except UnavailableError as error:
         # a browser gives up for good on a 503
         retry = current_app.extensions["sseapp"].settings.retry
-        return Response(apology(error, retry), content_type=_STREAM, headers=headers)
+        return Response(refused_stream(error, retry), content_type=_STREAM, headers=headers)
     response = Response(_frames(subscription), content_type=_STREAM, headers=headers)
     # not in the generator's finally: a HEAD request never starts the generator
     response.call_on_close(lambda: None if subscription.handed_over else subscription.close())
     return response
 
 
-def _frames(subscription: Changes | Rows) -> Iterator[bytes]:
+def _frames(subscription: ChangesStream | RowsStream) -> Iterator[bytes]:
     """The stream's bytes; where the host hands over its connection, they end once the client has caught up."""
     connection = request.environ.get("gunicorn.socket")
     if connection is None:
         return subscription.frames()
     # a client that takes nothing would hold its greenlet for ever
-    connection.settimeout(wire.STALL)
-    concurrency.give_up_after(connection, wire.STALL)
-    if subscription.held:
+    connection.settimeout(socket_io.STALL)
+    concurrency.give_up_after(connection, socket_io.STALL)
+    if subscription.occupies_host:
         return subscription.frames()
     hand_over, descriptor = _runtime().broadcaster.hand_over, connection.fileno()
     chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"

@@ -10,8 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sseapp.pace import Mode
-from sseapp.runtime import Process, Runtime
+from sseapp.log.pace import Mode
+from sseapp.process import Process, Runtime
 
 _operations = Blueprint("operations", __name__)
 _START = 1.0  # seconds that a first request waits for the listener
@@ -59,20 +59,20 @@ class _Counters(Collector):
         self._runtime = runtime
 
     def collect(self) -> Iterator[Metric]:
-        listener, places = self._runtime.listener, self._runtime.places
+        listener, stream_limit = self._runtime.listener, self._runtime.stream_limit
         gauges = {
             "listening": ("Whether the listener listens.", float(listener.error is None)),
             "behind_seconds": ("Since the log was last read.", monotonic() - listener.seen_at),
-            "streams_open": ("Places taken: open event streams, long polls that wait.", places.taken),
-            "streams_limit": ("Places for event streams.", places.limit),
-            "channels": ("Distinct questions that streams ask.", len(self._runtime.hub.streams)),
+            "streams_open": ("StreamLimit taken: open event streams, long polls that wait.", stream_limit.open),
+            "streams_limit": ("StreamLimit for event streams.", stream_limit.limit),
+            "channels": ("Distinct queries that streams ask.", len(self._runtime.hub.streams)),
         }
         counters = {
             "batches": ("Batches read from the log.", listener.batches),
             "changes": ("Changes read from the log.", listener.changes),
             "reconnects": ("Times the listener lost the database.", listener.reconnects),
-            "streams_refused": ("Streams refused for want of a place.", places.refused),
-            "streams_cut": ("Clients cut because they were too slow for their ring.", places.cut),
+            "streams_refused": ("Streams refused for want of a place.", stream_limit.refused),
+            "streams_cut": ("Clients cut because they were too slow for their ring.", stream_limit.cut),
         }
         pace = GaugeMetricFamily(
             "sseapp_pace", "1 for what the listener does: it waits for NOTIFY or polls.", labels=["mode"]

@@ -11,9 +11,12 @@ from functools import cache
 import pytest
 from acceptance.rig.bench import Bench, write
 
-from sseapp import changelog, replay, ring, snapshot, statements, subscription
-from sseapp.change import Batch, Change
-from sseapp.cursor import Snapshot
+from sseapp.delivery import subscription
+from sseapp.events import ring
+from sseapp.live import replay
+from sseapp.log.change import Batch, Change
+from sseapp.log.cursor import Snapshot
+from sseapp.postgres import change_log, snapshot_rows, statements
 
 PAIRS = []
 
@@ -55,7 +58,7 @@ def the_cursor_is_the_last_id(monkeypatch):
         changes = tuple(Change(row[0], int(row[1]), *row[2:]) for row in rows)
         return Batch(cursor.upto, Snapshot.parse(snapshot_text), changes)
 
-    monkeypatch.setattr(changelog, "read", read)
+    monkeypatch.setattr(change_log, "read", read)
 
 
 def _without_xip(monkeypatch, *names):
@@ -63,7 +66,7 @@ def _without_xip(monkeypatch, *names):
     for name in names:
         assert "%(xip)s" in queries[name], name
         queries[name] = queries[name].replace("%(xip)s", "'{}'")
-    monkeypatch.setattr(changelog, "_named", queries.__getitem__)
+    monkeypatch.setattr(change_log, "_named", queries.__getitem__)
 
 
 @needed_by(a_slow_transaction)
@@ -94,7 +97,7 @@ def _commit_behind(bench, monkeypatch, module, name):
 def a_change_behind_the_first_snapshot(bench, monkeypatch):
     bench.client().hear()
     bench.insert(4)
-    _commit_behind(bench, monkeypatch, snapshot, "read")
+    _commit_behind(bench, monkeypatch, snapshot_rows, "read")
     bench.check(bench.client().hear(), {4, 5})
 
 
@@ -109,7 +112,7 @@ def a_change_behind_a_resume(bench, monkeypatch):
 def a_change_behind_the_position_of_now(bench, monkeypatch):
     bench.client().hear()
     bench.insert(4)
-    _commit_behind(bench, monkeypatch, changelog, "position")
+    _commit_behind(bench, monkeypatch, change_log, "log_end")
     client = bench.client("", ("snapshot", "no"))
     client.hear()
     bench.check(client.hear(), {5})
@@ -119,12 +122,12 @@ def a_change_behind_the_position_of_now(bench, monkeypatch):
 @needed_by(a_change_behind_a_resume)
 @needed_by(a_change_behind_the_position_of_now)
 def the_rings_end_is_noted_after_the_read(monkeypatch):
-    stand = subscription.Changes._stand
+    stand = subscription.ChangesStream._start_at
 
     def late(self, _, upto, **has):
         stand(self, self.channel.ring.end, upto, **has)
 
-    monkeypatch.setattr(subscription.Changes, "_stand", late)
+    monkeypatch.setattr(subscription.ChangesStream, "_start_at", late)
 
 
 def a_joiner_in_the_middle(bench, _):
@@ -263,7 +266,7 @@ def test_a_crash_behind_rollbacks_loses_and_repeats_nothing(lazy_cluster):
 def test_it_would_if_snapshots_were_not_cut_to_the_log(lazy_cluster, monkeypatch):
     monkeypatch.setattr(Snapshot, "cut", lambda snapshot, _: snapshot)
     # an honest reset would hide the loss
-    expiry = changelog._expiry
-    monkeypatch.setattr(changelog, "_expiry", lambda *args, **_: expiry(*args, there=True))
+    expiry = change_log._expiry
+    monkeypatch.setattr(change_log, "_expiry", lambda *args, **_: expiry(*args, there=True))
     with lazy_cluster.database() as dsn, pytest.raises(AssertionError, match=r"^lost \["):
         a_crash_behind_rollbacks(lazy_cluster, dsn)

@@ -15,7 +15,7 @@ from support import sse
 from support.clusters import wait_until
 from support.processes import ROOT, is_gone
 
-from sseapp.cluster import server_processes
+from sseapp.embedded.cluster import server_processes
 
 START_SECONDS = 60.0
 OPEN = re.compile(r"The shop is open, after .* s:  http://127\.0\.0\.1:(\d+)/$")

@@ -19,9 +19,9 @@ from support.sse import request
 
 STALL = 2.0
 IMPATIENT = f"""
-from sseapp import wire
+from sseapp.delivery import socket_io
 
-wire.STALL = {STALL}
+socket_io.STALL = {STALL}
 """
 MIB = 1 << 20
 BOUND = 64 * MIB
@@ -246,9 +246,9 @@ def test_thousands_that_connect_and_drop(site):
     with site.follow(table) as good:
         good.event("snapshot")
         worker = site.host.worker
-        crowd(site, table, 100)
+        group(site, table, 100)
         descriptors, before = worker.num_fds(), worker.memory_full_info().uss
-        thread = threading.Thread(target=crowd, args=(site, table, 1500))
+        thread = threading.Thread(target=group, args=(site, table, 1500))
         thread.start()
         number = 1
         while thread.is_alive():
@@ -263,7 +263,7 @@ def test_thousands_that_connect_and_drop(site):
         assert worker.memory_full_info().uss - before < BOUND / 2
 
 
-def crowd(site, table, count):
+def group(site, table, count):
     for number in range(count):
         client = socket.create_connection(site.host.address, timeout=10)
         client.sendall(asked(table)[: None if number % 3 else 40])

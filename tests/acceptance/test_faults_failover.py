@@ -15,7 +15,7 @@ from support.servers import Host
 from support.sse import Stream, ask
 from support.standby import standby
 
-from sseapp import schema
+from sseapp.postgres import schema
 
 RESETS = 100
 """A client whose line breaks between the reset and the snapshot hears the reset again."""

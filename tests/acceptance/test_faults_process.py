@@ -83,8 +83,8 @@ def test_a_rolling_restart(ordeal, start):
 
 
 BROKEN = """
-from sseapp import hub
-from sseapp.hub import Hub
+from sseapp.live import hub
+from sseapp.live.hub import Hub
 
 dispatch = Hub.dispatch
 
@@ -123,9 +123,9 @@ def test_a_listener_that_fails_within_starts_anew(pg18, kind, error):
 
 
 TROUBLED = """
-from sseapp.standing import StandingInLog
+from sseapp.delivery.progress import LogProgress
 
-take = StandingInLog.take
+take = LogProgress.take
 
 
 def failing(self):
@@ -135,7 +135,7 @@ def failing(self):
     return take(self)
 
 
-StandingInLog.take = failing
+LogProgress.take = failing
 """
 
 
@@ -163,7 +163,7 @@ def test_a_broadcaster_that_fails_within_cuts_its_clients_and_goes_on(pg18):
 LATE = """
 import time
 
-from sseapp.runtime import Runtime
+from sseapp.process import Runtime
 
 close = Runtime.close
 

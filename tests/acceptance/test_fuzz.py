@@ -14,10 +14,11 @@ import pytest
 from support.clusters import wait_until
 from support.fuzz import COLUMNS, ROWS, Generator
 
-from sseapp import create_app, schema
+from sseapp import create_app
 from sseapp.config import Settings
-from sseapp.cursor import Cursor, Scope, Snapshot, encode
-from sseapp.database import Connection
+from sseapp.log.cursor import Cursor, Scope, Snapshot, encode
+from sseapp.postgres import schema
+from sseapp.postgres.database import Connection
 
 REQUESTS = 3000
 DEADLINE = 5.0  # seconds that one answer may take, its stream's first frames included
@@ -138,7 +139,7 @@ def test_no_request_fails_hangs_or_runs_as_sql(app, canary, seed):
     assert min(seen.values()) > 0, seen
     assert seen[200] > REQUESTS // 20, seen
     runtime = app.extensions["sseapp"].runtime()
-    assert runtime.places.taken == 0
+    assert runtime.stream_limit.open == 0
     wait_until(lambda: not runtime.hub.streams, what="the end of the streams")
 
 

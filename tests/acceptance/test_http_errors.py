@@ -95,7 +95,7 @@ def test_what_a_page_is_made_of_may_be_kept_and_asked_after(newest, target):
 def test_a_fault_of_ours_is_a_500_that_tells_nothing_but_in_the_log(monkeypatch):
     from sseapp import create_app  # noqa: PLC0415 - the one test here without a server
     from sseapp.config import Settings  # noqa: PLC0415
-    from sseapp.runtime import Process  # noqa: PLC0415
+    from sseapp.process import Process  # noqa: PLC0415
 
     def fail(_self):
         raise RuntimeError("a secret")

@@ -15,8 +15,8 @@ from support.servers import THREADS, Host
 from support.site import QUICK, Site
 from support.site import site as serve_site
 
-from sseapp import schema
-from sseapp.database import Connection
+from sseapp.postgres import schema
+from sseapp.postgres.database import Connection
 
 
 def test_a_stream_from_snapshot_to_resume(hosted):

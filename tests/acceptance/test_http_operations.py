@@ -9,8 +9,8 @@ from support.clusters import wait_until
 from support.servers import Host
 from support.sse import ask
 
-from sseapp import schema
-from sseapp.database import Connection
+from sseapp.postgres import schema
+from sseapp.postgres.database import Connection
 
 
 def test_readiness_says_how_far_behind_it_is(newest):

@@ -237,10 +237,10 @@ def test_a_filter_is_the_same_to_the_snapshot_and_to_a_live_change(site):
     """The property test proves it for all types; here it goes all the way to the client."""
     table = site.table("id int PRIMARY KEY, t text, c char(5), n float8, at timestamptz")
     values = [("a", "a", 0.1, "infinity"), ("B", "a ", float("nan"), "2026-01-01"), ("ä", "", 1e300, None)]
-    questions = [{"t": "gt.a"}, {"t": "lte.B"}, {"c": "eq.a"}, {"n": "gt.1"}, {"n": "eq.0.1"}, {"at": "gt.2026-01-01"}]
-    for question in questions:
+    queries = [{"t": "gt.a"}, {"t": "lte.B"}, {"c": "eq.a"}, {"n": "gt.1"}, {"n": "eq.0.1"}, {"at": "gt.2026-01-01"}]
+    for query in queries:
         site.sql(f"TRUNCATE {table}")
-        with site.follow(table, **question) as stream:
+        with site.follow(table, **query) as stream:
             stream.event("snapshot")
             for number, row in enumerate(values):
                 site.sql(f"INSERT INTO {table} VALUES (%s, %s, %s, %s, %s)", number, *row)
@@ -250,8 +250,8 @@ def test_a_filter_is_the_same_to_the_snapshot_and_to_a_live_change(site):
                 live.append(event.json["row"]["id"])
         for number, row in enumerate(values):
             site.sql(f"INSERT INTO {table} VALUES (%s, %s, %s, %s, %s)", number, *row)
-        assert live == site.ids(table, **question), question
-        assert live, question
+        assert live == site.ids(table, **query), query
+        assert live, query
 
 
 def test_a_parameter_is_decoded_once(newest):

@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from sseapp.cursor import Cursor, Scope, Snapshot, decode, encode
+from sseapp.log.cursor import Cursor, Scope, Snapshot, decode, encode
 
 
-def _cursor(site, table, **question):
-    return site.changes(table, **question)["cursor"]
+def _cursor(site, table, **query):
+    return site.changes(table, **query)["cursor"]
 
 
 def _is_reset(stream, reason):
@@ -106,10 +106,10 @@ def test_pruning_loses_nothing_of_a_transaction_that_was_open_meanwhile(site):
 def test_a_cursor_of_another_filter_or_table_is_reset(site):
     table, other = site.table(rows="(1, 'x')"), site.table()
     cursor = _cursor(site, table, a="neq.y")
-    for path, question in ((table, {}), (table, {"a": "neq.z"}), (table, {"a": "neq.y", "columns": "id"}), (other, {})):
-        with site.follow(path, last_id=cursor, **question) as stream:
+    for path, query in ((table, {}), (table, {"a": "neq.z"}), (table, {"a": "neq.y", "columns": "id"}), (other, {})):
+        with site.follow(path, last_id=cursor, **query) as stream:
             _is_reset(stream, "another table or filter")
-        answer = site.get(f"/tables/{path}/changes", after=cursor, **question)
+        answer = site.get(f"/tables/{path}/changes", after=cursor, **query)
         assert (answer.status, answer.problem["reason"]) == (410, "the cursor belongs to another table or filter")
 
 
@@ -147,7 +147,7 @@ def test_a_change_of_shape_in_between_is_a_reset(site):
 def _forged(cursor, **changes):
     """The cursor with parts of it replaced, its check put right."""
     found, scope = decode(cursor)
-    scope = Scope(changes.pop("epoch", scope.epoch), scope.question)
+    scope = Scope(changes.pop("epoch", scope.epoch), scope.query)
     values = {"upto": found.upto, "position": found.position, "after": found.after}
     return encode(Cursor(**values | changes), scope)
 

@@ -79,7 +79,7 @@ def test_a_column_that_is_only_ordered_by_counts(site):
         assert stream.event("rows").json["rows"] == [{"id": 2, "a": "y"}]
         site.sql(f"UPDATE {table} SET b = 9 WHERE id = 1")
         assert stream.event("rows").json["rows"] == [{"id": 1, "a": "x"}]
-    # its cursors are those of the question, whatever it hears besides
+    # its cursors are those of the query, whatever it hears besides
     with site.follow(table, columns="a", last_id=stream.last_id) as changes:
         site.sql(f"UPDATE {table} SET a = 'z' WHERE id = 1")
         assert changes.event().name == "update"

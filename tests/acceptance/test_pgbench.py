@@ -16,24 +16,22 @@ import pytest
 from acceptance.rig.checker import query
 from acceptance.rig.followers import Followers
 from acceptance.rig.proxy import Line, faults
-from acceptance.rig.questions import Question
+from acceptance.rig.queries import Query
 from acceptance.rig.subscriber import Subscriber
 from support.clusters import wait_until
 from support.servers import Host
 
-from sseapp import schema
-from sseapp.database import Connection
+from sseapp.postgres import schema
+from sseapp.postgres.database import Connection
 
 SECONDS = os.environ.get("PGBENCH_SECONDS", "8")
 ACCOUNTS = 500_000
 NEAR = 10_000
 _PROCESSED = re.compile(r"number of transactions actually processed: (\d+)")
 
-accounts = Question("pgbench_accounts", "aid", query="snapshot=no", snapshot=False)
-near_accounts = Question(
-    "pgbench_accounts", "aid", query=f"aid=lte.{NEAR}&columns=abalance", columns=("aid", "abalance")
-)
-history = Question("pgbench_history", "mtime", query="start=2020-01-01")
+accounts = Query("pgbench_accounts", "aid", query="snapshot=no", snapshot=False)
+near_accounts = Query("pgbench_accounts", "aid", query=f"aid=lte.{NEAR}&columns=abalance", columns=("aid", "abalance"))
+history = Query("pgbench_history", "mtime", query="start=2020-01-01")
 
 
 @pytest.fixture
@@ -60,9 +58,9 @@ def pgbench(pg18, dsn):
 def test_every_transaction_of_pgbench_is_told_once(pg18, dsn, capsys):
     with Host(dsn, workers="2", heartbeat="500ms") as host, Followers() as followers:
 
-        def follow(question, draw=lambda: None):
+        def follow(query, draw=lambda: None):
             line = Line(lambda: host.address[1], draw)
-            return Subscriber(question.target, question, line, Random(1))
+            return Subscriber(query.target, query, line, Random(1))
 
         calm = follow(accounts), follow(history), follow(near_accounts)
         broken = follow(accounts, faults(Random(2))), follow(history, faults(Random(3)))

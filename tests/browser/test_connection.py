@@ -68,5 +68,5 @@ def test_a_question_put_while_the_server_is_away_is_answered_when_it_is_back(pag
     assert page.rows == []
     outage.end()
     page.until_state("Live")
-    seen(lambda: [row[0] for row in page.rows] == ["2"], what="the answer to the second question")
+    seen(lambda: [row[0] for row in page.rows] == ["2"], what="the answer to the second query")
     assert all("net::ERR_" in complaint for complaint in page.complaints())

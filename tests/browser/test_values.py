@@ -8,7 +8,7 @@ import random
 import pytest
 from support.page import seen
 
-from sseapp import rowtext
+from sseapp.tables import row_json
 
 LONG = "123456789012345678901234"
 MARKUP = "<b>bold</b><script>alert(1)</script>"
@@ -66,7 +66,7 @@ def test_rows_are_taken_apart_as_the_server_does(page, site):
     page.open()
     texts = [_row(random.Random(seed)) for seed in range(300)]
     found = page.imported("rowtext", "given.map((text) => [...module.members(text)])", texts)
-    assert [dict(pairs) for pairs in found] == [rowtext.members(text) for text in texts]
+    assert [dict(pairs) for pairs in found] == [row_json.members(text) for text in texts]
 
 
 def _row(random):

@@ -6,10 +6,10 @@ from contextlib import closing
 
 import pytest
 
-from sseapp import catalog
-from sseapp.database import Connection
 from sseapp.errors import BadParameterError, NotFoundError
-from sseapp.table import Column
+from sseapp.postgres import catalog
+from sseapp.postgres.database import Connection
+from sseapp.tables.table import Column
 
 
 @pytest.fixture

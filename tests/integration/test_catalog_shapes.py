@@ -9,8 +9,8 @@ import pytest
 from support.clusters import wait_until
 from support.watching import execute, installed
 
-from sseapp import catalog
-from sseapp.database import Connection
+from sseapp.postgres import catalog
+from sseapp.postgres.database import Connection
 
 TABLES = """
 CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE DOMAIN feeling AS mood; CREATE TYPE pair AS (x int, y int);

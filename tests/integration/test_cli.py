@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 from click.testing import CliRunner
 
-from sseapp import cli
-from sseapp.database import Connection
+from sseapp.cli import commands
+from sseapp.postgres.database import Connection
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def connection(pg18_dsn):
 @pytest.fixture
 def run(pg18_dsn, connection):  # noqa: ARG001  # the table is there
     def called(*arguments):
-        answer = CliRunner().invoke(cli.main, arguments, env={"DATABASE_URL": pg18_dsn})
+        answer = CliRunner().invoke(commands.main, arguments, env={"DATABASE_URL": pg18_dsn})
         return answer.exit_code, answer.output
 
     return called
@@ -83,7 +83,9 @@ def test_what_is_no_tables_name(run, command, name):
 
 
 def test_a_database_that_is_not_there_is_named_by_its_setting():
-    answer = CliRunner().invoke(cli.main, ["status"], env={"DATABASE_URL": "postgresql://u:topsecret@127.0.0.1:1/x"})
+    answer = CliRunner().invoke(
+        commands.main, ["status"], env={"DATABASE_URL": "postgresql://u:topsecret@127.0.0.1:1/x"}
+    )
     assert answer.exit_code == 1
     assert "Error: No connection to the database of DATABASE_URL: " in answer.output
     assert "secret" not in answer.output

@@ -18,7 +18,7 @@ from support.gate import Gate
 from support.processes import ROOT
 
 from sseapp import concurrency, errors
-from sseapp.database import Connection, Database
+from sseapp.postgres.database import Connection, Database
 
 
 @pytest.fixture
@@ -370,7 +370,7 @@ def _use_high_descriptors(dsn):
 GREEN = """
 from gevent import monkey; monkey.patch_all()
 import sys, time, gevent
-from sseapp.database import Connection, Database
+from sseapp.postgres.database import Connection, Database
 from sseapp import concurrency, errors
 assert concurrency.is_green()
 database = Database(sys.argv[1], size=4)

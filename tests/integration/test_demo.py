@@ -6,8 +6,9 @@ from contextlib import closing
 import pytest
 from support.clusters import wait_until
 
-from sseapp import catalog, demo, statements
-from sseapp.database import Connection
+from sseapp.cli import demo
+from sseapp.postgres import catalog, statements
+from sseapp.postgres.database import Connection
 
 SQL = statements.named("demo")
 

@@ -7,10 +7,10 @@ from contextlib import closing
 import pytest
 from support.standby import standby
 
-from sseapp import schema
+from sseapp.cli.doctor import examine
 from sseapp.config import Settings
-from sseapp.database import Connection
-from sseapp.doctor import examine
+from sseapp.postgres import schema
+from sseapp.postgres.database import Connection
 
 
 @pytest.fixture

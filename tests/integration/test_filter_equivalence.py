@@ -10,13 +10,14 @@ from support.clusters import VERSIONS, bindir
 from support.strategies import ZONES
 from support.typed import SETS_UP, SETS_UP_15, TYPES
 
-from sseapp import question, where
-from sseapp.database import Connection
 from sseapp.errors import BadParameterError
-from sseapp.filters import Filter
-from sseapp.rowtext import members
-from sseapp.table import Table
-from sseapp.values import column_type
+from sseapp.postgres import filter_sql
+from sseapp.postgres.database import Connection
+from sseapp.query.filters import Filter
+from sseapp.query.query import parse as parse_query
+from sseapp.tables.column_types import column_type
+from sseapp.tables.row_json import members
+from sseapp.tables.table import Table
 
 ORDERED = ("eq", "neq", "gt", "gte", "lt", "lte", "in")
 EQUATED = ("eq", "neq", "in")
@@ -76,7 +77,7 @@ def _filters(table: Table, asked: list[tuple[str, str]]) -> list[Filter]:
     found = []
     for text, tz in asked:
         try:
-            found.append(question.parse(table, [("v", text), ("tz", tz)]).filter)
+            found.append(parse_query(table, [("v", text), ("tz", tz)]).filter)
         except BadParameterError:
             continue
     return found
@@ -101,7 +102,7 @@ def test_sql_and_python_take_the_same_values(typed, version, connection):
         filters = _filters(table, asked)
         accepted += len(filters)
         flags = SQL(", ").join(
-            SQL("coalesce({}, false)").format(where.clause(filter_, table, "t")) for filter_ in filters
+            SQL("coalesce({}, false)").format(filter_sql.clause(filter_, table, "t")) for filter_ in filters
         )
         rows = SQL(", ").join(SQL("({})").format(Literal(text)) for text in texts)
         statement = SQL("INSERT INTO {} AS t VALUES {} RETURNING row_to_json(t.*)::text, ARRAY[{}]::boolean[]")

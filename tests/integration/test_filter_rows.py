@@ -1,4 +1,4 @@
-"""Whole questions against a real table: several conditions, indexes, windows, orders, odd names."""
+"""Whole queries against a real table: several conditions, indexes, windows, orders, odd names."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pytest
 from psycopg2.sql import SQL, Identifier, Literal
 from support.typed import LABELS
 
-from sseapp import question, where
-from sseapp.database import Connection
 from sseapp.errors import ShapeChangedError
-from sseapp.rowtext import members
-from sseapp.table import Column, Table
+from sseapp.postgres import filter_sql
+from sseapp.postgres.database import Connection
+from sseapp.query.query import parse as parse_query
+from sseapp.tables.row_json import members
+from sseapp.tables.table import Column, Table
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 COLUMNS = (
@@ -87,7 +88,7 @@ def _condition(chance: random.Random) -> tuple[str, str]:
 
 
 def _selected(connection: Connection, filter_) -> set[int]:
-    clause = where.clause(filter_, TABLE, "t")
+    clause = filter_sql.clause(filter_, TABLE, "t")
     return {key for (key,) in connection.query(SQL("SELECT t.id FROM orders t WHERE {}").format(clause))}
 
 
@@ -100,7 +101,7 @@ def test_the_rows_selected_are_the_rows_matched(connection):
         connection.query(f"SET enable_seqscan = {'on' if turn % 2 else 'off'}")
         arguments = [_condition(chance) for _ in range(chance.randrange(4))]
         arguments += chance.choice([[], [("last", "15m")], [("end", "2026-01-01"), ("tz", "Asia/Kathmandu")]])
-        filter_, _ = question.parse(TABLE, arguments).resolved(NOW)
+        filter_, _ = parse_query(TABLE, arguments).resolved(NOW)
         matched = {int(row["id"]) for row in rows if filter_.matches(row)}
         assert _selected(connection, filter_) == matched, arguments
         found += len(matched)
@@ -112,7 +113,7 @@ def test_a_moving_window_is_the_same_in_both(connection):
     rows = [members(row) for (row,) in connection.query("SELECT row_to_json(t.*)::text FROM orders t")]
     for range_ in ("at", "wall", "day"):
         table = Table(1, 1, "public", "orders", ("id",), range_, COLUMNS, "")
-        filter_, _ = question.parse(table, [("last", "15m"), ("tz", "Asia/Kathmandu")]).resolved(NOW)
+        filter_, _ = parse_query(table, [("last", "15m"), ("tz", "Asia/Kathmandu")]).resolved(NOW)
         selected = _selected(connection, filter_)
         assert selected == {int(row["id"]) for row in rows if filter_.matches(row)}
         assert 0 < len(selected) < 200
@@ -128,16 +129,16 @@ SERVED = (
 def test_ordinary_indexes_serve(connection):
     connection.query("SET enable_seqscan = off")
     for argument in SERVED:
-        clause = where.clause(question.parse(TABLE, [argument]).filter, TABLE, "t")
+        clause = filter_sql.clause(parse_query(TABLE, [argument]).filter, TABLE, "t")
         plan = connection.query(SQL("EXPLAIN SELECT FROM orders t WHERE {}").format(clause))
         assert any("Index Cond" in line for (line,) in plan), (argument, plan)
 
 
 def test_an_order_goes_by_code_point_and_ends_with_the_key(connection):
     _fill(connection, random.Random(6), 200)
-    asked = question.parse(TABLE, [("order", 'word.desc.nullslast,"50 % ""off"""')])
+    asked = parse_query(TABLE, [("order", 'word.desc.nullslast,"50 % ""off"""')])
     ordered = connection.query(
-        SQL('SELECT t.word, rtrim(t."50 % ""off"""), t.id FROM orders t {}').format(where.order(asked, TABLE))
+        SQL('SELECT t.word, rtrim(t."50 % ""off"""), t.id FROM orders t {}').format(filter_sql.order(asked, TABLE))
     )
     words = [word for word, _, _ in ordered if word is not None]
     assert words == sorted(words, reverse=True)
@@ -148,6 +149,6 @@ def test_an_order_goes_by_code_point_and_ends_with_the_key(connection):
 
 
 def test_a_filter_that_its_table_has_left_behind_is_told_apart():
-    filter_ = question.parse(TABLE, [("word", "eq.a")]).filter
+    filter_ = parse_query(TABLE, [("word", "eq.a")]).filter
     with pytest.raises(ShapeChangedError):
-        where.clause(filter_, Table(1, 1, "public", "orders", ("id",), "at", COLUMNS[:2], ""), "t")
+        filter_sql.clause(filter_, Table(1, 1, "public", "orders", ("id",), "at", COLUMNS[:2], ""), "t")

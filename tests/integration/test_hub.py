@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.clusters import wait_until
 
-from sseapp import question
-from sseapp.change import Batch, Change
-from sseapp.channel import ResetError
-from sseapp.cursor import Snapshot
 from sseapp.errors import NotInstalledError, ShapeChangedError
-from sseapp.hub import Hub
-from sseapp.table import Column, Table
+from sseapp.live.channel import ResetError
+from sseapp.live.hub import Hub
+from sseapp.log.change import Batch, Change
+from sseapp.log.cursor import Snapshot
+from sseapp.query.query import parse as parse_query
+from sseapp.tables.table import Column, Table
 
 COLUMNS = (Column("id", "integer", "int4"), Column("n", "integer", "int4"), Column("at", "timestamptz", "timestamptz"))
 ORDERS = Table(1, 100, "public", "orders", ("id",), "at", COLUMNS, 1)
@@ -42,7 +42,7 @@ class Bench:
         return dict(self.tables)
 
     def join(self, *arguments, table=ORDERS):
-        return self.hub.join(table, question.parse(table, arguments))
+        return self.hub.join(table, parse_query(table, arguments))
 
     def change(self, kind, old=None, new=None, watch=1, reason=None):
         self.number += 1
@@ -175,11 +175,11 @@ def test_beginning_anew_resets_all(bench):
 
 
 def test_a_scope_is_of_epoch_table_and_question(bench):
-    whole = question.parse(ORDERS, [])
+    whole = parse_query(ORDERS, [])
     scopes = {
         bench.hub.scope(ORDERS, whole),
-        bench.hub.scope(ORDERS, question.parse(ORDERS, [("n", "eq.1")])),
-        bench.hub.scope(OTHERS, question.parse(OTHERS, [])),
+        bench.hub.scope(ORDERS, parse_query(ORDERS, [("n", "eq.1")])),
+        bench.hub.scope(OTHERS, parse_query(OTHERS, [])),
     }
     assert len(scopes) == 3
 
@@ -326,7 +326,7 @@ def test_joining_before_anything_is_known_is_refused(bench):
     hub = Hub(lambda: {1: ORDERS}, ring=1000, rings=1000, clock=lambda: bench.now)
     hub.refresh()
     with pytest.raises(ShapeChangedError):
-        hub.join(ORDERS, question.parse(ORDERS, []))
+        hub.join(ORDERS, parse_query(ORDERS, []))
 
 
 def test_all_rings_together_keep_to_their_budget(bench):

@@ -12,10 +12,10 @@ from support.clusters import wait_until
 from support.running import Running, prepare
 
 from sseapp.backoff import Backoff
-from sseapp.channel import ResetError
 from sseapp.config import Settings
 from sseapp.errors import NotInstalledError
-from sseapp.runtime import Process, Runtime
+from sseapp.live.channel import ResetError
+from sseapp.process import Process, Runtime
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_a_fault_of_ours_is_logged_and_resets_every_stream(running, monkeypatch,
         raise ZeroDivisionError
 
     monkeypatch.setattr(hub, "dispatch", fail)
-    with caplog.at_level(logging.ERROR, "sseapp.listener"):
+    with caplog.at_level(logging.ERROR, "sseapp.live.listener"):
         running.sql("INSERT INTO orders VALUES (1)")
         assert _reset(stream)
     assert "every stream is reset" in caplog.text

@@ -1,4 +1,4 @@
-"""The simulated database of tests/unit/test_model.py answers as the real one does: the same log, the same questions."""
+"""The simulated database of tests/unit/test_model.py answers as the real one does: the same log, the same queries."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from support.model.connection import Queries
 from support.model.postgres import Horizon, LogRow, Postgres, Snapshot
 
-from sseapp import schema, statements
-from sseapp.cursor import Snapshot as Cut
-from sseapp.database import Connection
+from sseapp.log.cursor import Snapshot as Cut
+from sseapp.postgres import schema, statements
+from sseapp.postgres.database import Connection
 
 CHANGE = 9  # columns
 CLOCK = 10**12  # milliseconds since 1970: no other number is as great
@@ -108,7 +108,7 @@ def _seen(value, log):
     return [id_ for id_, row in sorted(log.items()) if snapshot.sees(row.xid)]
 
 
-def _questions(choose, cuts, greatest_id):
+def _queries(choose, cuts, greatest_id):
     """Statements with parameters, as cursors of any form ask them."""
     after, upto = sorted(choose.choices(cuts, k=2), key=lambda cut: (cut.xmax, -len(cut.xip)))
     position, watch = choose.randint(0, greatest_id + 1), choose.choice([1, 2])
@@ -133,7 +133,7 @@ def test_each_statement_is_answered_alike(connection, dsn, seed):
             writers.go_on()
             mirror = Mirror(connection)
             cuts.append(Cut.parse(str(mirror.snapshot)).cut(mirror.greatest))
-            for name, parameters in _questions(choose, cuts, mirror.greatest_id):
+            for name, parameters in _queries(choose, cuts, mirror.greatest_id):
                 real = connection.query(statements.named("queries")[name], parameters)
                 simulated = getattr(Queries(mirror), name)(parameters)
                 if name == "rest":

@@ -17,12 +17,12 @@ from support.pooler import pooler
 from support.servers import Host
 from support.site import Site
 
-from sseapp import schema
+from sseapp.cli.doctor import examine
 from sseapp.config import Settings
-from sseapp.database import Connection
-from sseapp.doctor import examine
-from sseapp.pace import FOREVER, Mode
-from sseapp.runtime import Runtime
+from sseapp.log.pace import FOREVER, Mode
+from sseapp.postgres import schema
+from sseapp.postgres.database import Connection
+from sseapp.process import Runtime
 from sseapp.signals import changed
 
 

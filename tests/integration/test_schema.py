@@ -9,8 +9,9 @@ from contextlib import closing
 import pytest
 from support.watching import KEEPER, as_user, execute, make_keeper, open_session
 
-from sseapp import changelog, errors, schema
-from sseapp.database import Connection
+from sseapp import errors
+from sseapp.postgres import change_log, schema
+from sseapp.postgres.database import Connection
 
 OURS = [
     f"pg_{name}"
@@ -99,10 +100,10 @@ def test_what_an_earlier_program_installed_is_left_alone_and_the_way_out_is_name
         schema.install(connection)
     connection.query("DROP FUNCTION sseapp.epoch()")  # as if it were not there yet
     with pytest.raises(errors.OtherVersionError):
-        changelog.position(connection)
+        change_log.log_end(connection)
     schema.uninstall(connection)
     with pytest.raises(errors.NotInstalledError):
-        changelog.position(connection)
+        change_log.log_end(connection)
 
 
 def test_the_printed_statements_may_run_twice_and_then_change_nothing(server, dsn, connection):

@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 from support.watching import KEEPER, as_user, execute, make_keeper, open_session
 
-from sseapp import catalog, schema
-from sseapp.database import Connection
+from sseapp.postgres import catalog, schema
+from sseapp.postgres.database import Connection
 
 TABLES = """
 CREATE SCHEMA shop; SET search_path = shop;

@@ -95,7 +95,7 @@ def test_one_that_raises_is_logged_and_stops_nobody_else(running, connect, caplo
         connect(f"good {number}")
         connect(f"bad {number}", fail=ValueError(f"no {number}"))
     stream = running.join("orders")
-    with caplog.at_level(logging.ERROR, "sseapp.listener"):
+    with caplog.at_level(logging.ERROR, "sseapp.live.listener"):
         for number in (1, 2):
             running.sql(f"INSERT INTO orders VALUES ({number}, 'x')")
             _heard(connect, 6 * number)

@@ -9,10 +9,13 @@ import pytest
 from support.clusters import wait_until
 from support.running import Running, prepare
 
-from sseapp import changelog, channel, concurrency, snapshot, subscription
-from sseapp.cursor import Cursor, encode
+from sseapp import concurrency
+from sseapp.delivery import subscription
+from sseapp.delivery.subscription import ChangesStream
 from sseapp.errors import ShapeChangedError, UnavailableError
-from sseapp.subscription import Changes
+from sseapp.live import channel
+from sseapp.log.cursor import Cursor, encode
+from sseapp.postgres import change_log, snapshot_rows
 
 COUNT = 4
 
@@ -28,7 +31,7 @@ def running(pg18, pg18_dsn):
 def follow(running):
     with ExitStack() as stack:
         yield lambda *args, **options: stack.enter_context(
-            closing(Changes(running.runtime, "orders", args, options.get("last_id")))
+            closing(ChangesStream(running.runtime, "orders", args, options.get("last_id")))
         )
 
 
@@ -36,7 +39,7 @@ def cursor(running):
     """Where the log stands now."""
     stream = running.join("orders")
     with running.session() as session:
-        found = encode(Cursor(changelog.position(session).upto), stream.scope)
+        found = encode(Cursor(change_log.log_end(session).upto), stream.scope)
     running.runtime.hub.leave(stream)
     return found
 
@@ -77,7 +80,9 @@ def test_who_asks_the_same_at_once_is_served_by_one_read(running, follow, monkey
     last_id = cursor(running) if kind == "replay" else None
     running.sql("INSERT INTO orders VALUES (1, 'x')")
     arguments = [("snapshot", "no")] if kind == "now" else []
-    read = {"replay": (subscription, "missed"), "snapshot": (snapshot, "read"), "now": (changelog, "position")}[kind]
+    read = {"replay": (subscription, "missed"), "snapshot": (snapshot_rows, "read"), "now": (change_log, "log_end")}[
+        kind
+    ]
     streams = [follow(*arguments, last_id=last_id).frames() for _ in range(COUNT)]
     told = []
 
@@ -105,7 +110,7 @@ def test_a_client_that_is_too_slow_for_the_ring_is_cut(running, follow):
         running.sql(f"INSERT INTO orders VALUES ({number}, repeat('x', 200000))")
     wait_until(lambda: changes.channel.ring.start > 0, what="a ring that has lost its first frame")
     assert list(frames) == []
-    assert running.runtime.places.cut == 1
+    assert running.runtime.stream_limit.cut == 1
 
 
 def test_a_log_that_was_exchanged_unnoticed_is_a_reset(running, follow):
@@ -138,10 +143,10 @@ def test_a_read_that_fails_ends_the_stream_with_a_time_to_come_again(follow, mon
     def fail(*_):
         raise UnavailableError("not now")
 
-    monkeypatch.setattr(snapshot, "read", fail)
-    (apology,) = frames
-    assert apology.startswith(b": not now")
-    assert b"\nretry: " in apology
+    monkeypatch.setattr(snapshot_rows, "read", fail)
+    (refused_stream,) = frames
+    assert refused_stream.startswith(b": not now")
+    assert b"\nretry: " in refused_stream
 
 
 def test_a_shape_that_never_fits_ends_the_stream_for_now(follow, monkeypatch):
@@ -151,7 +156,7 @@ def test_a_shape_that_never_fits_ends_the_stream_for_now(follow, monkeypatch):
         reads.append(1)
         raise ShapeChangedError
 
-    monkeypatch.setattr(snapshot, "read", read)
+    monkeypatch.setattr(snapshot_rows, "read", read)
     _, *frames = follow().frames()
     assert b"".join(frames).startswith(b": The table keeps changing; try again.\n")
     assert 1 < len(reads) < 10

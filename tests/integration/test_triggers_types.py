@@ -8,7 +8,7 @@ import re
 import pytest
 from support.watching import execute
 
-from sseapp import database
+from sseapp.postgres import database
 
 TYPES = r"""
 CREATE TYPE mood AS ENUM ('sad', 'with "quotes"', 'größer');

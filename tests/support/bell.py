@@ -1,7 +1,8 @@
 """A model of the bell: writers, setters of the lease, the clock and a listener, each step of each at any moment.
 
 ``lost`` walks through all states that can be reached, and finds one in which a committed change waits for a listener
-that sleeps and that nothing is going to wake. The listener goes by :class:`sseapp.pace.Rest`, or by a broken rule.
+that sleeps and that nothing is going to wake. The listener goes by :class:`~sseapp.log.pace.SleepPermit`, or by a
+broken rule.
 
 One listener is enough, that connects at any moment: listeners have nothing in common but the lease, which is set here
 at any time, and one that dies and comes back is one that connects late. Every writer commits: one that does not has
@@ -14,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sseapp.pace import Reading, Rest
+from sseapp.log.pace import Reading, SleepPermit
 
 WRITES = ("log", "lease", "clock", "end")
 """What a writer does: gets its transaction id and logs its row, reads the lease, reads the clock, commits."""
@@ -85,7 +86,7 @@ class State(NamedTuple):
 class Rules:
     """What is walked through, and what of it may be broken. ``leases`` are the durations that are set; 0 ends one."""
 
-    rest: object = Rest()
+    rest: object = SleepPermit()
     writes: tuple[str, ...] = WRITES
     setters_ring: bool = True
     writers: int = 2
@@ -125,7 +126,7 @@ def _shifted(state):
     Transaction ids start at 0, the clock stands at 0; leases that have run out are told from each other, no more.
     """
     listener, rest = state.listener, state.listener.rest
-    if not isinstance(rest, Rest | None):
+    if not isinstance(rest, SleepPermit | None):
         return state
     fence = -1 if rest is None or rest.fence is None else rest.fence
     needed = [actor.xid for actor in (*state.writers, *state.setters)] + [listener.xmin, fence]
@@ -137,7 +138,7 @@ def _shifted(state):
 
     now = lease(state.lease)
     if rest is not None and rest.lease is not None:
-        rest = Rest(lease(rest.lease), None if fence < 0 else 0 if rest.allowed else fence - by, rest.allowed)
+        rest = SleepPermit(lease(rest.lease), None if fence < 0 else 0 if rest.allowed else fence - by, rest.allowed)
     at, bell, behind, late, xmin, _, read, _ = listener
     read = lease(read) if at == READING else 0
     return State(
@@ -217,7 +218,7 @@ def _listened(state, rules):
 def _read(listener, clock):
     reading = Reading(listener.lease, clock, f"{listener.xmin}:")
     rest = listener.rest
-    rest = rest.after(reading) if isinstance(rest, Rest) else rest.after_list(reading, listener.flying)
+    rest = rest.after(reading) if isinstance(rest, SleepPermit) else rest.after_list(reading, listener.flying)
     at = ASLEEP if rest.allowed else FENCING if rest.needs_fence else AWAKE
     return listener._replace(at=at, rest=rest, xmin=-1, flying=frozenset(), lease=0)
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import psutil
 import psycopg2
 
-from sseapp.account import unprivileged
-from sseapp.cluster import Cluster, initialise
+from sseapp.embedded.account import unprivileged
+from sseapp.embedded.cluster import Cluster, initialise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from support.ordeal import Ordeal, ready
 from support.servers import Host
 from support.standby import standby
 
-from sseapp import schema
+from sseapp.postgres import schema
 
 SESSIONS = "FROM pg_stat_activity WHERE application_name = 'sseapp'"
 

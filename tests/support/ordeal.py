@@ -12,7 +12,7 @@ from typing import Self
 import psycopg2
 from acceptance.rig.checker import query
 from acceptance.rig.proxy import Line
-from acceptance.rig.questions import Question
+from acceptance.rig.queries import Query
 from acceptance.rig.rig import Report, Rig
 from acceptance.rig.subscriber import Subscriber
 from support.clusters import wait_until
@@ -22,9 +22,7 @@ from support.sse import ask
 LIVE = 10.0
 """Seconds within which the listener has to be back, once the database is."""
 _FIRST_CANARY = 1_000_000
-CALM = Question(
-    "item", "id", f"id=gte.{_FIRST_CANARY}", f"id >= {_FIRST_CANARY}", lambda row: row["id"] >= _FIRST_CANARY
-)
+CALM = Query("item", "id", f"id=gte.{_FIRST_CANARY}", f"id >= {_FIRST_CANARY}", lambda row: row["id"] >= _FIRST_CANARY)
 _CANARY = "SET lock_timeout = '1s'; INSERT INTO item VALUES (%s, 0, NULL, 0, '2026-01-01', NULL)"
 PACE = {"heartbeat": "500ms", "retry": "200ms", "tick": "500ms"}
 

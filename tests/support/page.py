@@ -48,8 +48,8 @@ class Page:
         self.chrome.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", self._script)
         self.chrome.get("about:blank")
 
-    def open(self, **question: str) -> None:
-        self.chrome.get(f"{self.address}/?{urlencode(question)}")
+    def open(self, **query: str) -> None:
+        self.chrome.get(f"{self.address}/?{urlencode(query)}")
 
     def run(self, script: str, *args: Any) -> Any:
         return self.chrome.execute_script(script, *args)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 from support.clusters import scratch, wait_until
 
-from sseapp.account import unprivileged
-from sseapp.tether import Tether
+from sseapp.embedded.account import unprivileged
+from sseapp.embedded.child import Child
 
 _CONFIGURATION = """
 [databases]
@@ -46,7 +46,7 @@ def pooler(server):
     account = unprivileged(folder, [])
     configuration = folder / "pgbouncer.ini"
     configuration.write_text(_CONFIGURATION.format(server=server.port, port=port))
-    tether = Tether(account.command([program, configuration]), plan="INT:3", log=folder / "log")
+    tether = Child(account.command([program, configuration]), plan="INT:3", log=folder / "log")
     try:
         wait_until(lambda: _answers(port), what="PgBouncer's start")
         yield lambda dsn: dsn.replace(f":{server.port}/", f":{port}/")

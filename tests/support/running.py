@@ -6,10 +6,11 @@ from contextlib import closing, contextmanager
 
 from support.clusters import wait_until
 
-from sseapp import question, schema
 from sseapp.config import Settings
-from sseapp.database import Connection
-from sseapp.runtime import Runtime
+from sseapp.postgres import schema
+from sseapp.postgres.database import Connection
+from sseapp.process import Runtime
+from sseapp.query.query import parse as parse_query
 
 TABLES = ("orders", "customers")
 
@@ -51,7 +52,7 @@ class Running:
     def join(self, name, *arguments):
         """A stream of the table's changes."""
         table = self.table(name)
-        return self.runtime.hub.join(table, question.parse(table, arguments))
+        return self.runtime.hub.join(table, parse_query(table, arguments))
 
     def _told(self, stream, count, position=0):
         def told():

@@ -14,7 +14,7 @@ import psutil
 from support.clusters import scratch, wait_until
 from support.sse import Address
 
-from sseapp.tether import Tether
+from sseapp.embedded.child import Child
 
 ROOT = Path(__file__).parents[2]
 THREADS = 16
@@ -65,7 +65,7 @@ class Host:
         command = [*_COMMANDS[kind], *options]
         if held:
             command = [sys.executable, "-c", _HOLDING, str(held), *command]
-        self._tether = Tether(command, plan=plan, log=self._log, environ=environ, folder=ROOT)
+        self._tether = Child(command, plan=plan, log=self._log, environ=environ, folder=ROOT)
         try:
             self.address: Address = ("127.0.0.1", int(wait_until(self._listening, 20, "the server's start")[1]))
         except BaseException:

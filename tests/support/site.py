@@ -14,8 +14,8 @@ from support import sse
 from support.clusters import Server, wait_until
 from support.servers import Host
 
-from sseapp import schema
-from sseapp.database import Connection
+from sseapp.postgres import schema
+from sseapp.postgres.database import Connection
 
 QUICK = {"heartbeat": "300ms", "tick": "500ms", "retry": "200ms"}
 _numbers = count(1)

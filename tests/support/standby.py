@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from support.clusters import SETTINGS, Server, scratch
 
-from sseapp.account import unprivileged
-from sseapp.cluster import Cluster
+from sseapp.embedded.account import unprivileged
+from sseapp.embedded.cluster import Cluster
 
 _QUICKLY = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
 

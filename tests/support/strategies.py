@@ -8,8 +8,8 @@ from math import isinf, isnan
 
 from hypothesis import strategies as st
 
-from sseapp.moments import FIRST_DAY, FIRST_MOMENT, LAST_DAY, LAST_MOMENT, Day, Timestamp, TimestampTz
-from sseapp.table import Column
+from sseapp.tables.table import Column
+from sseapp.tables.time_types import FIRST_DAY, FIRST_MOMENT, LAST_DAY, LAST_MOMENT, Day, Timestamp, TimestampTz
 
 ZONES = ("UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "America/Havana", "Pacific/Apia")
 

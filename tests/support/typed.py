@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from support import strategies as texts
 
-from sseapp.table import Column
+from sseapp.tables.table import Column
 
 LABELS = ("small", "Medium", "large", 'odd "label"', "a,b", "10")
 

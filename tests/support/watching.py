@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 
 import psycopg2
 
-from sseapp import schema
-from sseapp.database import Connection
+from sseapp.postgres import schema
+from sseapp.postgres.database import Connection
 
 KEEPER = "keeper"
 PINNED = """SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';

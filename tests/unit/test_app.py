@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sseapp import create_app, runtime
+from sseapp import create_app, process
 from sseapp.config import Settings
+from sseapp.delivery import services
 from sseapp.errors import SettingError
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def settings(port):
 
 @pytest.fixture
 def app(settings, monkeypatch):
-    monkeypatch.setattr(runtime, "_START", 0.1)
+    monkeypatch.setattr(services, "_START", 0.1)
     found = create_app(settings)
     yield found
     found.extensions["sseapp"].runtime().close()
@@ -99,7 +100,7 @@ def test_without_a_database_it_lives_but_is_not_ready(app):
 
 
 def test_where_no_database_is_named_and_none_runs_here_it_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(runtime.embedded, "running_dsn", lambda: None)
+    monkeypatch.setattr(process.server, "running_dsn", lambda: None)
     answer = create_app(Settings.from_environ({})).test_client().get("/tables")
     assert answer.status_code == 503
     assert "DATABASE_URL" in answer.json["detail"]

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from sseapp.cli import main
+from sseapp.cli.commands import main
 from sseapp.config import SETTINGS
-from sseapp.question import PARAMETERS
+from sseapp.query.query import PARAMETERS
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 

@@ -11,11 +11,11 @@ from typing import Any, Self
 import psycopg2
 from support.sse import Block, Parser
 
-from sseapp import schema
 from sseapp.config import Settings
-from sseapp.database import Connection
-from sseapp.runtime import Runtime
-from sseapp.subscription import Changes
+from sseapp.delivery.subscription import ChangesStream
+from sseapp.postgres import schema
+from sseapp.postgres.database import Connection
+from sseapp.process import Runtime
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Client:
     """A subscriber of all items."""
 
     def __init__(self, runtime: Runtime, last_id: str = "", *args: tuple[str, str]) -> None:
-        self._subscription = Changes(runtime, "item", args, last_id or None)
+        self._subscription = ChangesStream(runtime, "item", args, last_id or None)
         self._frames = self._subscription.frames()
         self._parser = Parser()
         self._parser.last_id = last_id

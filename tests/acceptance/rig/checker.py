@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import Self
 
 import psycopg2
-from acceptance.rig.questions import Question, Row
+from acceptance.rig.queries import Query, Row
 from acceptance.rig.subscriber import Span, Subscriber, Told
 
-from sseapp.cursor import Snapshot, decode
+from sseapp.log.cursor import Snapshot, decode
 
 _AUDIT = "SELECT id, xid::text, kind::text, key, old::text, new::text FROM audit WHERE relation = %s ORDER BY id"
 _SHOWN = 300
@@ -51,23 +51,23 @@ class History:
     def __len__(self) -> int:
         return sum(map(len, self.by_key.values()))
 
-    def rows(self, question: Question, at: Snapshot) -> dict[int, Row]:
-        """The rows of ``question`` as ``at`` sees them."""
+    def rows(self, query: Query, at: Snapshot) -> dict[int, Row]:
+        """The rows of ``query`` as ``at`` sees them."""
         rows = {}
         for key, entries in self.by_key.items():
             seen = [entry for entry in entries if at.sees(entry.xid)]
-            row = question.shown(seen[-1].new) if seen else None
+            row = query.shown(seen[-1].new) if seen else None
             if row is not None:
                 rows[key] = row
         return rows
 
-    def expected(self, question: Question, after: Snapshot) -> dict[int, list[tuple[Told, int]]]:
+    def expected(self, query: Query, after: Snapshot) -> dict[int, list[tuple[Told, int]]]:
         """What a subscriber is to be told of each key after a snapshot, each with the entry's id."""
         expected: defaultdict[int, list[tuple[Told, int]]] = defaultdict(list)
         for key, entries in self.by_key.items():
             for entry in entries:
-                old, new = question.shown(entry.old), question.shown(entry.new)
-                # alike: the filter took neither, or no column of the question changed
+                old, new = query.shown(entry.old), query.shown(entry.new)
+                # alike: the filter took neither, or no column of the query changed
                 if old != new and not after.sees(entry.xid):
                     expected[key].append((_told(entry, old, new), entry.id))
         return expected
@@ -100,7 +100,7 @@ class Verdict:
 def judge(subscriber: Subscriber, history: History, dsn: str, *, resets: int = 0) -> Verdict:
     """Judge all that ``subscriber`` was told; it may have been reset ``resets`` times."""
     verdict = Verdict()
-    question, spans = subscriber.question, subscriber.spans
+    query, spans = subscriber.query, subscriber.spans
     if not spans:
         verdict.faults.append("it never had a first position")
         return verdict
@@ -109,8 +109,8 @@ def judge(subscriber: Subscriber, history: History, dsn: str, *, resets: int = 0
     rows: dict[int, Row] = {}
     for span, following in zip(spans, [*spans[1:], None], strict=True):
         if following is None or span.told or not _is_of_another_log(span, following):
-            rows = _judge_span(span, history, question, verdict, last=following is None)
-    if rows != (final := selected(question, dsn)):
+            rows = _judge_span(span, history, query, verdict, last=following is None)
+    if rows != (final := selected(query, dsn)):
         verdict.faults.append(f"the final rows differ from SELECT's: {_difference(rows, final)}")
     return verdict
 
@@ -125,23 +125,23 @@ def _is_of_another_log(span: Span, following: Span) -> bool:
     return scope.epoch != later.epoch
 
 
-def selected(question: Question, dsn: str) -> dict[int, Row]:
-    """The rows of ``question`` now, as its filter's SQL says."""
-    columns = "*" if question.columns is None else ", ".join(question.columns)
-    inner = f"SELECT {columns} FROM {question.table} WHERE {question.where}"
+def selected(query: Query, dsn: str) -> dict[int, Row]:
+    """The rows of ``query`` now, as its filter's SQL says."""
+    columns = "*" if query.columns is None else ", ".join(query.columns)
+    inner = f"SELECT {columns} FROM {query.table} WHERE {query.where}"
     rows = [_row(text) for (text,) in query(dsn, f"SELECT row_to_json(x)::text FROM ({inner}) x")]
-    return {row[question.key]: row for row in rows}
+    return {row[query.key]: row for row in rows}
 
 
-def _judge_span(span: Span, history: History, question: Question, verdict: Verdict, *, last: bool) -> dict[int, Row]:
+def _judge_span(span: Span, history: History, query: Query, verdict: Verdict, *, last: bool) -> dict[int, Row]:
     """Return the rows that the subscriber holds at the end of the span."""
     cursor, _ = decode(span.id)
-    start = history.rows(question, cursor.upto)
+    start = history.rows(query, cursor.upto)
     if span.rows not in (None, start):
         verdict.faults.append(f"the snapshot at {cursor} is wrong: {_difference(span.rows, start)}")
     rows = dict(start if span.rows is None else span.rows)
     told = list(_by_row(span.told, rows))
-    expected = history.expected(question, cursor.upto)
+    expected = history.expected(query, cursor.upto)
     by_key: defaultdict[int, list[Told]] = defaultdict(list)
     for one in told:
         by_key[one.key].append(one)

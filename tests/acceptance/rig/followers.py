@@ -12,7 +12,7 @@ from typing import Any, Self
 from acceptance.rig.checker import query
 from acceptance.rig.subscriber import Subscriber
 
-from sseapp.cursor import Snapshot
+from sseapp.log.cursor import Snapshot
 
 _SETTLED = 60.0
 _END = "SELECT pg_current_snapshot()::text, coalesce(max(xid::text::bigint), 0) FROM sseapp.change"

@@ -12,15 +12,15 @@ from pathlib import Path
 from random import Random
 from typing import Self
 
-from acceptance.rig import questions, workload
+from acceptance.rig import queries, workload
 from acceptance.rig.checker import History, Verdict, judge
 from acceptance.rig.followers import Followers
 from acceptance.rig.proxy import Line, faults
 from acceptance.rig.subscriber import Subscriber
 from support.clusters import wait_until
 
-from sseapp import schema
-from sseapp.database import Connection
+from sseapp.postgres import schema
+from sseapp.postgres.database import Connection
 
 _TABLES = Path(__file__).with_name("tables.sql").read_text()
 
@@ -67,9 +67,7 @@ class Report:
         if verdict.faults:
             last = "\n    ".join(subscriber.last)
             told = "\n    ".join(verdict.faults[:5])
-            verdict.faults = [
-                f"{subscriber.name} {subscriber.question.target}\n    {told}\n  it heard last:\n    {last}"
-            ]
+            verdict.faults = [f"{subscriber.name} {subscriber.query.target}\n    {told}\n  it heard last:\n    {last}"]
         self.verdict += verdict
 
     def check(self) -> None:
@@ -116,13 +114,13 @@ class Rig:
             for at, kind in enumerate(kinds)
         ]
         self.subscribers = [
-            self._subscriber(at, question) for at, question in enumerate(questions.draw(Random(seed), subscribers))
+            self._subscriber(at, query) for at, query in enumerate(queries.draw(Random(seed), subscribers))
         ]
 
-    def _subscriber(self, at: int, question: questions.Question) -> Subscriber:
+    def _subscriber(self, at: int, query: queries.Query) -> Subscriber:
         random = Random(f"{self.seed} subscriber {at}")
         line = Line(lambda: random.choice(self._ports()), faults(random))
-        return Subscriber(f"subscriber {at}", question, line, random)
+        return Subscriber(f"subscriber {at}", query, line, random)
 
     def __enter__(self) -> Self:
         """Start: half of the subscribers before the first write, the others one after the other."""
@@ -168,5 +166,5 @@ class Rig:
         histories = {table: History(self.dsn, table) for table in ("item", "entry")}
         report = Report(self.seed, self._transactions, sum(map(len, histories.values())))
         for subscriber in self.subscribers:
-            report.add(subscriber, judge(subscriber, histories[subscriber.question.table], self.dsn, resets=resets))
+            report.add(subscriber, judge(subscriber, histories[subscriber.query.table], self.dsn, resets=resets))
         return report

@@ -11,10 +11,10 @@ from random import Random
 from typing import Any
 
 from acceptance.rig.proxy import Line
-from acceptance.rig.questions import Question, Row
+from acceptance.rig.queries import Query, Row
 from support.sse import Block, Parser
 
-from sseapp.cursor import Snapshot, decode
+from sseapp.log.cursor import Snapshot, decode
 
 _PATIENCE = 10.0
 _LAST = 12
@@ -76,11 +76,11 @@ class Unchunked:
 
 
 class Subscriber:
-    """Follows ``question`` through ``line`` until it is cancelled; ``random`` gives its pauses between connections."""
+    """Follows ``query`` through ``line`` until it is cancelled; ``random`` gives its pauses between connections."""
 
-    def __init__(self, name: str, question: Question, line: Line, random: Random) -> None:
+    def __init__(self, name: str, query: Query, line: Line, random: Random) -> None:
         self.name = name
-        self.question = question
+        self.query = query
         self.line = line
         self.spans: list[Span] = []
         self.rows: dict[int, Row] = {}
@@ -127,7 +127,7 @@ class Subscriber:
             writer.transport.abort()
 
     def _request(self) -> bytes:
-        lines = [f"GET {self.question.target} HTTP/1.1", "Host: localhost", "Accept: text/event-stream"]
+        lines = [f"GET {self.query.target} HTTP/1.1", "Host: localhost", "Accept: text/event-stream"]
         if self.last_id:
             lines.append(f"Last-Event-ID: {self.last_id}")
         self.last.append(f"-- connection {self.connections} from {self.last_id!r}")
@@ -142,7 +142,7 @@ class Subscriber:
         data = json.loads(block.data, parse_float=str)
         self.last.append(f"{block.name} {str(block.data)[:300]} id={block.id}")
         if block.name == "snapshot":
-            self._begin(Span(block.id, {row[self.question.key]: row for row in data["rows"]}))
+            self._begin(Span(block.id, {row[self.query.key]: row for row in data["rows"]}))
         elif block.name == "reset":
             self.reasons.append(data["reason"])
         elif block.name != "bye":
@@ -160,7 +160,7 @@ class Subscriber:
 
     def _apply(self, name: str, data: dict[str, Any]) -> None:
         row, old = data.get("row"), data.get("old")
-        key = None if name == "truncate" else (row or old)[self.question.key]
+        key = None if name == "truncate" else (row or old)[self.query.key]
         told = Told(name, key, row, old, data["xid"])
         self.spans[-1].told.append(told)
         told.apply(self.rows)

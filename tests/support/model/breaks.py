@@ -7,13 +7,13 @@ from dataclasses import replace
 from support.model.connection import Queries
 from support.model.world import Faults
 
-from sseapp import changelog
-from sseapp.cursor import Cursor, Scope, Snapshot
-from sseapp.listener import Listener
-from sseapp.replay import Missed
-from sseapp.ring import Frame, encoded
-from sseapp.standing import StandingInLog
-from sseapp.subscription import Changes
+from sseapp.delivery.progress import LogProgress
+from sseapp.delivery.subscription import ChangesStream
+from sseapp.events.ring import Frame, encoded
+from sseapp.live.listener import Listener
+from sseapp.live.replay import Missed
+from sseapp.log.cursor import Cursor, Scope, Snapshot
+from sseapp.postgres import change_log
 
 BREAKS = {}
 """By name: the break, and the faults that it shows under."""
@@ -29,14 +29,14 @@ def _breaks(**faults):
 
 @_breaks(piece=(50,), size=(1 << 22,))
 def the_cursor_is_the_greatest_id(monkeypatch):
-    read = changelog.read
+    read = change_log.read
 
     def above(connection, cursor, *, sent, **how):
         batch = read(connection, cursor, sent=sent, **how)
         return replace(batch, changes=tuple(change for change in batch.changes if change.id > sent))
 
     above.__kwdefaults__ = read.__kwdefaults__
-    monkeypatch.setattr(changelog, "read", above)
+    monkeypatch.setattr(change_log, "read", above)
 
 
 @_breaks()
@@ -46,13 +46,13 @@ def no_clause_on_what_was_in_flight(monkeypatch):
 
 @_breaks()
 def the_rings_end_is_noted_after_the_read(monkeypatch):
-    stand = Changes._stand
+    stand = ChangesStream._start_at
 
     def late(self, position, upto, **has):
         del position
         stand(self, self._channel.ring.end, upto, **has)
 
-    monkeypatch.setattr(Changes, "_stand", late)
+    monkeypatch.setattr(ChangesStream, "_start_at", late)
 
 
 @_breaks(cut=60)
@@ -104,13 +104,13 @@ def a_joiner_hears_again_what_its_snapshot_shows(monkeypatch):
 
 @_breaks(cut=60)
 def a_heartbeat_tells_less_than_was_told(monkeypatch):
-    heartbeat = StandingInLog.heartbeat
+    heartbeat = LogProgress.heartbeat
 
     def hasty(self):
         self._told = self._reached
         return heartbeat(self)
 
-    monkeypatch.setattr(StandingInLog, "heartbeat", hasty)
+    monkeypatch.setattr(LogProgress, "heartbeat", hasty)
 
 
 @_breaks(cut=60)
@@ -129,20 +129,20 @@ def half_a_change_counts_as_all_of_it(monkeypatch):
 
 @_breaks(prune=30)
 def the_horizon_of_pruning_is_not_looked_at(monkeypatch):
-    monkeypatch.setattr(changelog, "_is_pruned", lambda *_: False)
+    monkeypatch.setattr(change_log, "_is_pruned", lambda *_: False)
     _believe(monkeypatch)
 
 
 @_breaks(prune=30)
 def the_listener_does_not_look_at_the_horizon(monkeypatch):
-    monkeypatch.setattr(changelog, "_check", lambda *_: None)
+    monkeypatch.setattr(change_log, "_check", lambda *_: None)
 
 
 @_breaks(fail_over=10, drop=60)
 def the_listeners_cursor_moves_before_the_reset(monkeypatch):
     def join(self, connection):
-        now = changelog.position(connection)
-        if self._cursor is None or now.epoch != self._epoch or changelog.expiry(connection, self._cursor):
+        now = change_log.log_end(connection)
+        if self._cursor is None or now.epoch != self._epoch or change_log.expiry(connection, self._cursor):
             self._cursor, self._epoch, self._sent = Cursor(now.upto), now.epoch, now.greatest_id
             self._hub.refresh()
             self._hub.begin(now.epoch, now.upto, "the listener began anew")
@@ -158,5 +158,5 @@ def the_last_transaction_is_not_looked_for(monkeypatch):
 
 
 def _believe(monkeypatch):
-    expiry = changelog._expiry
-    monkeypatch.setattr(changelog, "_expiry", lambda *args, **_: expiry(*args, there=True))
+    expiry = change_log._expiry
+    monkeypatch.setattr(change_log, "_expiry", lambda *args, **_: expiry(*args, there=True))

@@ -8,13 +8,13 @@ from support.model.oracle import State, Tail, ViolationError
 from support.model.tasks import Task, pause
 from support.sse import Parser
 
-from sseapp import poll
+from sseapp.delivery import long_poll
+from sseapp.delivery.subscription import ChangesStream, RowsStream
 from sseapp.errors import CursorGoneError, UnavailableError
-from sseapp.subscription import Changes, Rows
 
 
 class Client:
-    """One subscriber with its question; while it is connected, a task of a worker.
+    """One subscriber with its query; while it is connected, a task of a worker.
 
     ``silent`` counts how often it heard that there is nothing more.
     """
@@ -69,7 +69,7 @@ class Streaming(Client):
             subscription.close()
 
     def _subscription(self, worker):
-        return Changes(worker, self.asked.table, self.asked.arguments, self.cursor)
+        return ChangesStream(worker, self.asked.table, self.asked.arguments, self.cursor)
 
     def _received(self, data):
         if self.cut_after is None:
@@ -110,7 +110,7 @@ class Listening(Streaming):
         if self.cursor is None:
             self.state = Tail(self.asked, len(history))
         self._history = history
-        return Changes(worker, self.asked.table, (*self.asked.arguments, ("snapshot", "no")), self.cursor)
+        return ChangesStream(worker, self.asked.table, (*self.asked.arguments, ("snapshot", "no")), self.cursor)
 
     def _take(self, block):
         if block.id and isinstance(self.state, Tail) and self.state.until is None:
@@ -123,7 +123,7 @@ class Watching(Streaming):
 
     def _subscription(self, worker):
         self._postgres = worker.database.postgres
-        return Rows(worker, self.asked.table, self.asked.arguments)
+        return RowsStream(worker, self.asked.table, self.asked.arguments)
 
     def _take(self, block):
         if block.name == "rows":
@@ -161,13 +161,13 @@ class Polling(Client):
 
     def _ask(self, worker):
         if self.cursor is None:
-            answer = json.loads(poll.rows(worker, self.asked.table, self.asked.arguments))
+            answer = json.loads(long_poll.rows(worker, self.asked.table, self.asked.arguments))
             if not self._is_lost():
                 self.state.start(answer["rows"])
                 self.cursor = answer["cursor"]
             return
         arguments = [*self.asked.arguments, ("after", self.cursor), ("limit", "2"), ("wait", "5")]
-        answer = json.loads(poll.changes(worker, self.asked.table, arguments))
+        answer = json.loads(long_poll.changes(worker, self.asked.table, arguments))
         if self._is_lost():
             return
         # where the cursor moves on, a page held only changes that its filter leaves out

@@ -1,4 +1,4 @@
-"""Answers the statements of ``sseapp/sql/queries.sql`` from the simulated database, each at one moment of its time.
+"""Answers the statements of ``sseapp/sql/queries/queries.sql`` from the simulated database, each at one moment.
 
 Before and after each statement the caller pauses, so that anything may happen there.
 """
@@ -13,9 +13,9 @@ from psycopg2.sql import Composed, Identifier, Literal
 from support.model.postgres import PACK, WATCH, Snapshot, text
 from support.model.tasks import pause
 
-from sseapp import statements, where
 from sseapp.errors import ConnectionLostError
-from sseapp.table import Column, Table
+from sseapp.postgres import filter_sql, statements
+from sseapp.tables.table import Column, Table
 
 _NAMES = {text: name for name, text in statements.named("queries").items()}
 _NAMES |= {text: name for name, text in statements.named("catalog").items()} | {"LISTEN sseapp": "listen"}
@@ -130,9 +130,9 @@ class Queries:
     def _rows(self):
         return self._postgres.log_rows
 
-    def register(self, question, accepts):
-        """Know the SQL of a question's filter again: ``accepts`` is what it means."""
-        self.filters[repr(where.clause(question.filter, question.table, "t"))] = accepts
+    def register(self, query, accepts):
+        """Know the SQL of a query's filter again: ``accepts`` is what it means."""
+        self.filters[repr(filter_sql.clause(query.filter, query.table, "t"))] = accepts
 
 
 def _xids(array):

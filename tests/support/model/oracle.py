@@ -15,7 +15,7 @@ class ViolationError(AssertionError):
 
 @dataclass(frozen=True)
 class Asked:
-    """A question: the parameters of its address, which rows it takes, and the columns that it shows."""
+    """A query: the parameters of its address, which rows it takes, and the columns that it shows."""
 
     table: str
     arguments: tuple[tuple[str, str], ...]
@@ -29,7 +29,7 @@ class Asked:
         return {column: row[column] for column in self.columns}
 
     def rows(self, tables):
-        """The rows of the question, as ``Counter`` of texts."""
+        """The rows of the query, as ``Counter`` of texts."""
         return Counter(_text(self.shown(row)) for row in tables[self.table].values() if self.accepts(row))
 
     def events(self, changes):

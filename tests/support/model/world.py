@@ -18,20 +18,21 @@ from support.model.oracle import ASKED, ViolationError
 from support.model.postgres import Postgres
 from support.model.tasks import Clock, Event, Task, Threading
 
-from sseapp import catalog, changelog, question
-from sseapp.cursor import Snapshot
+from sseapp.delivery.stream_limit import StreamLimit
 from sseapp.errors import UnavailableError
-from sseapp.hub import Hub
-from sseapp.listener import Listener
-from sseapp.live import Result, Results
-from sseapp.pace import Pace
-from sseapp.places import Places
-from sseapp.runtime import Runtime
+from sseapp.live.hub import Hub
+from sseapp.live.listener import Listener
+from sseapp.live.result import Result, Results
+from sseapp.log.cursor import Snapshot
+from sseapp.log.pace import Pace
+from sseapp.postgres import catalog, change_log
+from sseapp.process import Runtime
+from sseapp.query.query import parse as parse_query
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-_CLOCKED = ("subscription", "standing", "listener", "live", "poll")
-_FRAMED = ("channel", "hub", "ring")
-_THREADED = ("channel", "hub", "listener", "live")
+_CLOCKED = ("delivery.subscription", "delivery.progress", "live.listener", "live.result", "delivery.long_poll")
+_FRAMED = ("live.channel", "live.hub", "events.ring")
+_THREADED = ("live.channel", "live.hub", "live.listener", "live.result")
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,17 @@ class Worker(Runtime):
         self.hub = Hub(self.database.load, ring=ring, rings=16 * ring, clock=self.now)
         pace = Pace(busy=100, poll=0.005, tick=2.0)
         self.listener = Listener(self.database, self.hub, pace=pace, tick=2.0, piece=piece, storm=storm)
-        self.places = Places(1000)
-        self.results = Results(self)
+        self.stream_limit = StreamLimit(1000)
+        self.results = Results(self.database, self.hub, self.closing.is_set)
+        self.hub.worker = self
         self.tasks = [Task("listener", self.listener._run)]
 
-    def question(self, path, args):
+    def query(self, path, args):
         """As the runtime's, but that ``limit`` is of what is missed, not of rows."""
         if not self.hub.ready.is_set():
             raise UnavailableError
         found = catalog.resolve(self.hub.tables, path)
-        return found, question.parse(found, args)
+        return found, parse_query(found, args)
 
     def now(self):
         return NOW
@@ -100,7 +102,7 @@ class World:
         self._applications = Applications(self.postgres, choose)
         self.queries = Queries(self.postgres)
         for asked in ASKED:
-            parsed = question.parse(table(asked.table, 0), asked.arguments)
+            parsed = parse_query(table(asked.table, 0), asked.arguments)
             self.queries.register(parsed, asked.accepts)
         self.workers = [self._worker() for _ in range(workers)]
         kinds = [Streaming, Streaming, Polling, Streaming, Listening, Watching]
@@ -227,7 +229,7 @@ class World:
 def _start(name, run):
     """What a live result has run beside everything else is a task of its worker."""
     result: Result = run.__self__
-    result._runtime.tasks.append(Task(name, run))
+    result._hub.worker.tasks.append(Task(name, run))
 
 
 class _Loud(logging.Handler):
@@ -247,11 +249,11 @@ def simulated(choose, faults):
         clock = Clock(choose)
         for module in _CLOCKED:
             stack.enter_context(patch(f"sseapp.{module}.monotonic", clock))
-        stack.enter_context(patch("sseapp.live.concurrency.start", _start))
+        stack.enter_context(patch("sseapp.live.result.concurrency.start", _start))
         frame = choose.choice(faults.frame)
         for module in _FRAMED:
             stack.enter_context(patch(f"sseapp.{module}.FRAME_SIZE", frame))
-        stack.enter_context(patch.dict(changelog.read.__kwdefaults__, size=choose.choice(faults.size)))
+        stack.enter_context(patch.dict(change_log.read.__kwdefaults__, size=choose.choice(faults.size)))
         logger, loud = logging.getLogger("sseapp"), _Loud()
         logger.addHandler(loud)
         stack.callback(logger.removeHandler, loud)

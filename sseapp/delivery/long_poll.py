@@ -1,0 +1,112 @@
+"""The JSON side: the rows now, and the long poll for changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+from sseapp.delivery.services import Services
+from sseapp.errors import CursorGoneError
+from sseapp.events.event import Event
+from sseapp.live.channel import ResetError
+from sseapp.live.replay import Missed, missed, opened
+from sseapp.live.stream import Stream
+from sseapp.log.cursor import Cursor, encode
+from sseapp.postgres import change_log, snapshot_rows
+from sseapp.query.query import Query
+from sseapp.tables.row_json import name_text
+from sseapp.tables.table import Table
+
+_LOOK = 5.0  # seconds after which a client that waits is looked at
+
+
+def rows(services: Services, path: str, args: Iterable[tuple[str, str]]) -> str:
+    """The rows that the query takes, as JSON text, with the cursor that they stand at."""
+
+    def read(table: Table, query: Query) -> str:
+        filter_, _ = query.resolved(services.now())
+        found = snapshot_rows.read(services.database, table, query, filter_)
+        cursor = encode(Cursor(found.upto), services.hub.scope(table, query))
+        return snapshot_rows.data(table, found, tail=f',"cursor":{_cursor_text(cursor)}')
+
+    return services.asked(path, args, read)[1]
+
+
+def changes(
+    services: Services,
+    path: str,
+    args: Iterable[tuple[str, str]],
+    is_gone: Callable[[], bool] = lambda: False,
+) -> str:
+    """The changes after the cursor ``after``, as JSON text: those there are, or the first that come within ``wait``.
+
+    ``is_gone`` says whether the client no longer waits.
+    """
+    query, stream = services.asked(path, args, services.hub.join)
+    try:
+        return _changes(services, stream, query, is_gone)
+    except ResetError as reset:
+        raise CursorGoneError(reset.reason) from None
+    finally:
+        services.hub.leave(stream)
+
+
+def _changes(services: Services, stream: Stream, query: Query, is_gone: Callable[[], bool]) -> str:
+    if query.after is None:
+        return _answer(stream, (), Cursor(services.database.run(change_log.log_end).upto))
+    poll = _Poll(services, stream, query, opened(query.after, stream.scope))
+    found = poll.read()
+    if query.wait and not found:
+        services.stream_limit.acquire(occupies_host=True)
+        try:
+            found = poll.wait(found, is_gone)
+        finally:
+            services.stream_limit.release(occupies_host=True)
+    return _answer(stream, (*found.rest, *found.new), found.end)
+
+
+class _Poll:
+    """One request for what comes after ``cursor``."""
+
+    def __init__(self, services: Services, stream: Stream, query: Query, cursor: Cursor) -> None:
+        self._services = services
+        self._stream = stream
+        self._query = query
+        self._cursor = cursor
+        self._position = 0
+
+    def read(self) -> Missed:
+        """What has come. Those who stand at the same cursor share a read, and the ring's end that was noted before."""
+        limit = max(1, self._query.limit)
+
+        def read() -> tuple[int, Missed]:
+            position, filter_, _ = self._stream.note()
+            return position, missed(self._services.database, self._stream, filter_, self._cursor, limit=limit)
+
+        self._position, found = self._stream.shared(("poll", self._query.after, limit), read)
+        return found
+
+    def wait(self, found: Missed, is_gone: Callable[[], bool]) -> Missed:
+        """What comes first; the nothing that was ``found`` once the time is up, or where the client is gone."""
+        end, is_closing = monotonic() + self._query.wait, self._services.closing.is_set
+        while not found:
+            if self._stream.reason is not None:
+                # nothing will come here any more
+                raise ResetError(self._stream.reason)
+            if self._stream.wait(self._position, max(0.0, min(_LOOK, end - monotonic())), is_closing):
+                if is_closing():
+                    break
+                found = self.read()
+            elif monotonic() >= end or is_gone():
+                break
+        return found
+
+
+def _answer(stream: Stream, events: Iterable[Event], cursor: Cursor) -> str:
+    told = ",".join(event.json for event in events)
+    cursor_text = _cursor_text(encode(cursor, stream.scope))
+    return f'{{"table":{name_text(str(stream.table))},"changes":[{told}],"cursor":{cursor_text}}}'
+
+
+def _cursor_text(cursor: str | None) -> str:
+    return "null" if cursor is None else name_text(cursor)

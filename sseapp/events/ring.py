@@ -1,0 +1,110 @@
+"""A bounded run of ready frames; every client is a position in it. Its channel locks it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sseapp.events import sse
+from sseapp.events.event import Event
+from sseapp.log.change import Batch
+from sseapp.log.cursor import Ids, Scope, Snapshot
+
+FRAME_SIZE = 1 << 18
+"""Bytes of events beyond which a frame is closed and another begun."""
+
+
+class OverrunError(Exception):
+    """The frames at this position are gone: the client was too slow for the ring."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The events of one batch, for one stream; or a frame of its own (``raw``), such as a moved window."""
+
+    after: Snapshot
+    upto: Snapshot
+    events: tuple[Event, ...] = ()
+    complete: bool = True
+    ascending: bool = False
+    raw: bytes = b""
+    scope: Scope | None = None
+
+    @cached_property
+    def ready(self) -> bytes:
+        """The bytes for all clients that have seen ``after`` and no more."""
+        return self.raw + self._encoded(self.events, None if self.ascending else self.after)
+
+    def beyond(self, seen: Snapshot) -> bytes:
+        """The bytes for a client that joined with a snapshot of its own: what ``seen`` does not see, under its own ids.
+
+        The ring's ids would claim only ``after`` and repeat on a resume what the client has from ``seen``.
+        """
+        if seen.contains(self.upto):
+            return self.raw
+        if self.after.contains(seen):
+            return self.ready
+        return self.raw + self._encoded(tuple(event for event in self.events if not seen.sees(event.xid)), seen)
+
+    @cached_property
+    def size(self) -> int:
+        """About how many bytes the frame holds."""
+        return 2 * len(self.raw) + 3 * sum(event.size for event in self.events)
+
+    def _encoded(self, events: tuple[Event, ...], after: Snapshot | None) -> bytes:
+        return encoded(events, self.scope.ids(self.upto, after), complete=self.complete) if self.scope else b""
+
+
+def frames(batch: Batch, events: Sequence[Event], scope: Scope) -> Iterator[Frame]:
+    """Frames for ``events`` of ``batch``, each of about :data:`FRAME_SIZE` at the most: a slow client pins one."""
+    begin, size = 0, 0
+    for end, event in enumerate(events, start=1):
+        size += event.size
+        if size >= FRAME_SIZE or end == len(events):
+            complete = batch.complete and end == len(events)
+            yield Frame(
+                batch.after, batch.upto, tuple(events[begin:end]), complete, ascending=batch.ascending, scope=scope
+            )
+            begin, size = end, 0
+
+
+def encoded(events: tuple[Event, ...], ids: Ids, *, complete: bool) -> bytes:
+    """The event stream bytes of ``events``; the last of a ``complete`` batch carries the id of the batch's end."""
+    last = len(events) - 1
+    return b"".join(
+        event.body + sse.ending(ids.end() if complete and at == last else ids.at(event.position))
+        for at, event in enumerate(events)
+    )
+
+
+class Ring:
+    """Frames in order, ``limit`` bytes of them; positions count up from 0 and are never used twice."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._frames: deque[Frame] = deque()
+        self._size = 0
+        self.start = 0
+        self.end = 0
+
+    def append(self, frame: Frame) -> None:
+        """Add a frame, and forget the oldest beyond the limit; the newest one is always kept."""
+        self._frames.append(frame)
+        self._size += frame.size
+        self.end += 1
+        self.resize(self.limit)
+
+    def resize(self, limit: int) -> None:
+        """Have another limit from now on, for the frames that are here, too."""
+        self.limit = limit
+        while self._size > self.limit and len(self._frames) > 1:
+            self._size -= self._frames.popleft().size
+            self.start += 1
+
+    def read(self, position: int) -> list[Frame]:
+        """The frames from ``position`` on. Raises :exc:`OverrunError` where they are gone."""
+        if position < self.start:
+            raise OverrunError
+        return [self._frames[at - self.start] for at in range(position, self.end)]

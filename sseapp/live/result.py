@@ -1,0 +1,162 @@
+"""Live results: the whole answer to a query, read again when a row in it changed; one query serves all who ask."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+from sseapp import concurrency
+from sseapp.backoff import Backoff
+from sseapp.errors import ShapeChangedError, SseappError
+from sseapp.events import sse
+from sseapp.events.ring import Frame, OverrunError
+from sseapp.live.channel import Channel, ResetError
+from sseapp.live.hub import Hub
+from sseapp.live.stream import Stream
+from sseapp.log.cursor import Cursor, encode
+from sseapp.postgres import snapshot_rows
+from sseapp.postgres.database import Database
+from sseapp.postgres.snapshot_rows import Rows
+from sseapp.query.query import Query
+from sseapp.tables.column_types import column_type
+from sseapp.tables.row_json import members
+from sseapp.tables.table import Table
+
+_log = logging.getLogger(__name__)
+_LONG = 60.0  # seconds: it is woken for all it waits for, a thousand that look each second would cost a fifth of a core
+
+
+class Result(Channel):
+    """One query's result. Its ring holds the newest answer only: who is slow skips the ones between."""
+
+    def __init__(self, database: Database, hub: Hub, closing: Callable[[], bool], table: Table, query: Query) -> None:
+        super().__init__(limit=1)
+        self.table = table
+        self.query = query
+        self.queries = 0
+        self._database = database
+        self._hub = hub
+        self._closing = closing
+        self._stream: Stream | None = None
+
+    def _frames(self, position: int) -> list[Frame]:
+        return self.ring.read(max(position, self.ring.start))
+
+    def leave(self) -> None:
+        """One subscriber less; what runs for the last one ends."""
+        self.subscribers -= 1
+        if not self.subscribers:
+            self.wake()
+            if self._stream is not None:
+                self._stream.wake()
+
+    def run(self) -> None:
+        """Keep the answer current while there are subscribers."""
+        backoff = Backoff()
+        while not self._is_idle():
+            try:
+                stream = self._hub.join(self.table, self.query.heard)
+                try:
+                    self._follow(stream, backoff)
+                finally:
+                    self._hub.leave(stream)
+            except (ResetError, ShapeChangedError) as error:
+                self.end(error.reason)
+            except OverrunError:
+                continue
+            except SseappError as error:
+                _log.warning("The live result of %s could not be read and is tried again: %s", self.table, error.detail)
+                self._sleep(backoff.delay())
+            except Exception:  # noqa: BLE001  # logged, and its subscribers start again
+                _log.exception("The live result of %s failed.", self.table)
+                self._sleep(backoff.delay())
+                self.end("the result could not be read")
+
+    def _follow(self, stream: Stream, backoff: Backoff) -> None:
+        self._stream = stream
+        scope = self._hub.scope(self.table, self.query)
+        if stream.reason is not None:
+            # so the scope may be of another epoch
+            raise ResetError(stream.reason)
+        told = ""
+        while not self._is_idle():
+            position, filter_, _ = stream.note()
+            rows = snapshot_rows.read(self._database, self.table, self.query, filter_)
+            self.queries += 1
+            backoff.reset()
+            again = monotonic() + self.query.every
+            data = snapshot_rows.data(self.table, rows)
+            if data != told:
+                event = sse.event("rows", data, id=encode(Cursor(rows.upto), scope))
+                self.append(Frame(rows.upto, rows.upto, raw=event))
+                told = data
+            self._await_change(stream, position, rows)
+            self._sleep(again - monotonic())
+
+    def _await_change(self, stream: Stream, position: int, rows: Rows) -> None:
+        """Return once a row of the result may have changed since it was read, or may have left the window."""
+        seen, oldest = rows.upto, None
+        while not self._is_idle():
+            frames, position = stream.read(position)
+            if any(not seen.sees(event.xid) for frame in frames for event in frame.events):
+                return
+            if any(frame.raw for frame in frames) and rows.rows:
+                oldest = oldest or self._oldest(rows)
+                filter_ = stream.filter
+                if not set(filter_.columns) <= oldest.keys() or not filter_.matches(oldest):
+                    return
+            stream.wait(position, _LONG, self._is_idle)
+
+    def _oldest(self, rows: Rows) -> Mapping[str, str]:
+        """The row that leaves a moving window first, of rows that show the range column; else any row."""
+        name = self.table.range or ""
+        value = column_type(self.table.by_name[name]).value
+        return min(map(members, rows.rows), key=lambda row: value(row[name]) if name in row else 0)
+
+    def _sleep(self, seconds: float) -> None:
+        with self.changed:
+            self.changed.wait_for(self._is_idle, timeout=max(0.0, seconds))
+
+    def _is_idle(self) -> bool:
+        return not self.subscribers or self.reason is not None or self._closing()
+
+
+class Results:
+    """All live results of a process."""
+
+    def __init__(self, database: Database, hub: Hub, closing: Callable[[], bool]) -> None:
+        self._parts = database, hub, closing
+        self._lock = threading.Lock()
+        self._results: dict[tuple[object, ...], Result] = {}
+
+    def join(self, table: Table, query: Query) -> Result:
+        """The result of ``query``, made where nobody asks for it yet."""
+        key = _key(table, query)
+        with self._lock:
+            result = self._results.get(key)
+            if result is None or result.reason is not None or not result.subscribers:
+                result = self._results[key] = Result(*self._parts, table, query)
+                result.subscribers = 1
+                concurrency.start("result", result.run)
+            else:
+                result.subscribers += 1
+            return result
+
+    def leave(self, result: Result) -> None:
+        """Say that one subscriber is gone; with the last one the result goes."""
+        with self._lock:
+            result.leave()
+            key = _key(result.table, result.query)
+            if not result.subscribers and self._results.get(key) is result:
+                del self._results[key]
+
+    def wake(self) -> None:
+        """Wake all who wait on a result."""
+        for result in list(self._results.values()):
+            result.wake()
+
+
+def _key(table: Table, query: Query) -> tuple[object, ...]:
+    return table, query.result, query.every

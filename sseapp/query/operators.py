@@ -1,0 +1,49 @@
+"""The operators of a filter, and what each means in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from sseapp.tables.value_type import Value
+
+Test = Callable[[Value], bool]
+
+
+class Operator(Enum):
+    """An operator, by its canonical spelling. None but ``is.null`` is true of a null."""
+
+    EQ = "eq"
+    NEQ = "neq"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    IN = "in"
+    IS_NULL = "is.null"
+    IS_NOT_NULL = "is.not_null"
+
+
+ORDERING = frozenset({Operator.GT, Operator.GTE, Operator.LT, Operator.LTE})
+LOWER = frozenset({Operator.GT, Operator.GTE})
+
+_TESTS: dict[Operator, Callable[[Value], Test]] = {
+    Operator.EQ: lambda literal: lambda value: value is not None and value == literal,
+    Operator.NEQ: lambda literal: lambda value: value is not None and value != literal,
+    Operator.GT: lambda literal: lambda value: value is not None and value > literal,
+    Operator.GTE: lambda literal: lambda value: value is not None and value >= literal,
+    Operator.LT: lambda literal: lambda value: value is not None and value < literal,
+    Operator.LTE: lambda literal: lambda value: value is not None and value <= literal,
+}
+
+
+def test(operator: Operator, literals: Sequence[Value]) -> Test:
+    """The test of a row's value against ``operator`` and its literals' values."""
+    if operator is Operator.IS_NULL:
+        return lambda value: value is None
+    if operator is Operator.IS_NOT_NULL:
+        return lambda value: value is not None
+    if operator is Operator.IN:
+        members = frozenset(literals)
+        return lambda value: value is not None and value in members
+    return _TESTS[operator](literals[0])

@@ -18,7 +18,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812  # it is a class
 
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests")]
 
-from support.clusters import NEWEST, Clusters  # noqa: E402  # found by the path above
+from harness.clusters import NEWEST, Clusters  # noqa: E402  # found by the path above
 
 from sseapp.postgres import schema  # noqa: E402
 from sseapp.postgres.database import Connection  # noqa: E402

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.clusters import NEWEST, VERSIONS, Clusters, bindir, sweep
+from harness.clusters import NEWEST, VERSIONS, Clusters, bindir, sweep
 
 
 @pytest.fixture(scope="session")

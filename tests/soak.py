@@ -21,9 +21,9 @@ import psycopg2
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from acceptance.rig.rig import Report  # noqa: E402  # the path comes first
-from support.clusters import Clusters, sweep  # noqa: E402
-from support.faults import PROMOTION, QUIET, RESETTING, Fault, World  # noqa: E402
+from harness.clusters import Clusters, sweep  # noqa: E402
+from harness.exactly_once.rig import Report  # noqa: E402  # the path comes first
+from harness.faults import PROMOTION, QUIET, RESETTING, Fault, World  # noqa: E402
 
 FAULTS = QUIET | RESETTING | PROMOTION
 ROUND = 5
@@ -69,12 +69,12 @@ class Soak:
         ):
             for name in names:
                 self._strike(world, name, FAULTS[name])
-            report = world.ordeal.finish(resets=resets)
+            report = world.fault_run.finish(resets=resets)
         self._count(names, report)
 
     def _strike(self, world: World, name: str, fault: Fault) -> None:
         time.sleep(world.random.uniform(0.5, 2.0))
-        seconds = world.ordeal.strike(lambda: world.suffer(fault), 60.0)
+        seconds = world.fault_run.strike(lambda: world.suffer(fault), 60.0)
         self.tallies[name].seconds.append(seconds)
         say(f"  {seconds:6.2f} s  {self.named(name)}")
 

@@ -2,9 +2,9 @@
 
 A program of its own, standard library only: ``python -I supervisor.py PLAN COMMAND...``. Its standard input is a pipe
 from the parent. A byte on it means "from now on start the child again when it dies"; its end means "stop the child",
-and the kernel ends it for a parent that was killed, too. PLAN is how to stop: signals, each with the seconds to wait for
-its effect (``INT:2,QUIT:0.5``), SIGKILL being the last resort. Should the supervisor itself be killed, Linux sends the
-child a SIGQUIT: PostgreSQL and gunicorn alike take it for "at once".
+and the kernel ends it for a parent that was killed, too. PLAN is how to stop: signals, each with the seconds to wait
+for its effect (``INT:2,QUIT:0.5``), SIGKILL being the last resort. Should the supervisor itself be killed, Linux sends
+the child a SIGQUIT: PostgreSQL and gunicorn alike take it for "at once".
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
-from support.clusters import NEWEST, VERSIONS, bindir
-from support.servers import KINDS
-from support.site import site as serve_site
+from harness.clusters import NEWEST, VERSIONS, bindir
+from harness.servers import KINDS
+from harness.site import site as serve_site
 
 
 @pytest.fixture(scope="session")

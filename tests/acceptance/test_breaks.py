@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import cache
 
 import pytest
-from acceptance.rig.bench import Bench, write
+from harness.exactly_once.bench import Bench, write
 
 from sseapp.delivery import subscription
 from sseapp.events import ring

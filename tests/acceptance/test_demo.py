@@ -11,9 +11,9 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from support import sse
-from support.clusters import wait_until
-from support.processes import ROOT, is_gone
+from harness import sse
+from harness.clusters import wait_until
+from harness.processes import ROOT, is_gone
 
 from sseapp.embedded.cluster import server_processes
 

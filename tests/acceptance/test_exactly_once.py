@@ -6,10 +6,10 @@ A failure prints the seed; ``RIG_SEED=<seed>`` in the environment draws the same
 from __future__ import annotations
 
 import pytest
-from acceptance.rig import rig
-from support.clusters import wait_until
-from support.servers import Host
-from support.sse import ask
+from harness.clusters import wait_until
+from harness.exactly_once import rig
+from harness.servers import Host
+from harness.sse import ask
 
 # small pieces and rings: batches that take several reads, clients that are too slow for their ring
 SETTINGS = {"pg15": {"batch": "20", "ring": "32k"}, "pg18": {}}

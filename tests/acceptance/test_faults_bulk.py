@@ -9,8 +9,8 @@ import time
 
 import psycopg2
 import pytest
-from support.clusters import wait_until
-from support.site import site as serve_site
+from harness.clusters import wait_until
+from harness.site import site as serve_site
 
 ROWS = int(os.environ.get("BULK_ROWS", "100000"))
 """How many rows change at once."""

@@ -11,11 +11,11 @@ import time
 from contextlib import ExitStack, closing
 
 import pytest
-from support.altered import altered
-from support.clusters import wait_until
-from support.gate import deafen
-from support.site import site as serve_site
-from support.sse import request
+from harness.altered import altered
+from harness.clusters import wait_until
+from harness.network import deafen
+from harness.site import site as serve_site
+from harness.sse import request
 
 STALL = 2.0
 IMPATIENT = f"""

@@ -12,12 +12,12 @@ from contextlib import ExitStack, contextmanager
 import psutil
 import psycopg2
 import pytest
-from acceptance.rig import rig
-from support.clusters import NEWEST, bindir
-from support.gate import Gate
-from support.ordeal import LIVE, PACE, Ordeal, judged, ready
-from support.servers import Host
-from support.sse import Stream, ask
+from harness.clusters import NEWEST, bindir
+from harness.exactly_once import rig
+from harness.fault_run import LIVE, PACE, FaultRun, judged, ready
+from harness.network import Network
+from harness.servers import Host
+from harness.sse import Stream, ask
 
 # as much shorter than the defaults as the tests' outages are
 QUICK = PACE | {"deadline": "2s"}
@@ -34,35 +34,35 @@ def cluster(clusters):
 
 
 @pytest.fixture(scope="module")
-def gate(cluster):
+def network(cluster):
     """The network between the server and the database; the writers have one of their own."""
-    with Gate(cluster.port) as gate:
-        yield gate
+    with Network(cluster.port) as network:
+        yield network
 
 
 @pytest.fixture(scope="module")
-def ordeal(cluster, gate):
+def fault_run(cluster, network):
     dsn = cluster.dsn()
     rig.prepare(dsn)
-    with Host(gate.dsn(dsn), **QUICK) as host:
+    with Host(network.dsn(dsn), **QUICK) as host:
         ready(host)
-        with Ordeal(dsn, [host], rig.seed(), subscribers=8, writers=3, calm=3) as ordeal:
-            yield ordeal
-            judged(ordeal)
+        with FaultRun(dsn, [host], rig.seed(), subscribers=8, writers=3, calm=3) as fault_run:
+            yield fault_run
+            judged(fault_run)
             assert "Traceback" not in host.log, host.log
 
 
 @pytest.fixture
-def host(ordeal):
-    return ordeal.hosts[0]
+def host(fault_run):
+    return fault_run.hosts[0]
 
 
 @pytest.fixture
-def steady(ordeal):
+def steady(fault_run):
     """Nobody whose line held has to connect again."""
-    before = ordeal.connections()
+    before = fault_run.connections()
     yield
-    assert ordeal.connections() == before
+    assert fault_run.connections() == before
 
 
 def sessions(cluster):
@@ -98,27 +98,27 @@ def comes_again(stream):
 
 
 @pytest.mark.usefixtures("steady")
-def test_sessions_that_are_ended_are_replaced(ordeal, cluster):
+def test_sessions_that_are_ended_are_replaced(fault_run, cluster):
     def end():
         cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sseapp'")
 
     for _ in range(3):
-        assert ordeal.strike(end) < LIVE
+        assert fault_run.strike(end) < LIVE
 
 
 @pytest.mark.usefixtures("steady")
-def test_a_postmaster_that_is_killed(ordeal, cluster, host):
+def test_a_postmaster_that_is_killed(fault_run, cluster, host):
     def kill():
         with outage(host):
             cluster.kill()
         cluster.again()
         return time.monotonic()
 
-    assert ordeal.strike(kill) < LIVE
+    assert fault_run.strike(kill) < LIVE
 
 
 @pytest.mark.usefixtures("steady")
-def test_an_immediate_stop_behind_rollbacks(ordeal, cluster):
+def test_an_immediate_stop_behind_rollbacks(fault_run, cluster):
     """Their transaction ids are handed out again."""
 
     def stop():
@@ -135,22 +135,22 @@ def test_an_immediate_stop_behind_rollbacks(ordeal, cluster):
         cluster.again()
         return time.monotonic()
 
-    assert ordeal.strike(stop) < LIVE
+    assert fault_run.strike(stop) < LIVE
 
 
 @pytest.mark.usefixtures("steady")
-def test_refused_connections(ordeal, cluster, host):
+def test_refused_connections(fault_run, cluster, host):
     def refuse():
         with outage(host):
             cluster.stop()
         cluster.again()
         return time.monotonic()
 
-    assert ordeal.strike(refuse) < LIVE
+    assert fault_run.strike(refuse) < LIVE
 
 
 @pytest.mark.usefixtures("steady")
-def test_sessions_that_are_stopped(ordeal, cluster):
+def test_sessions_that_are_stopped(fault_run, cluster):
     """Nothing answers on their connections, which stay open: a deadline notices, and new ones are made."""
     with ExitStack() as stack:
 
@@ -159,18 +159,18 @@ def test_sessions_that_are_stopped(ordeal, cluster):
                 process.suspend()
                 stack.callback(process.resume)
 
-        assert ordeal.strike(stop) < LIVE
+        assert fault_run.strike(stop) < LIVE
 
 
 @pytest.mark.usefixtures("steady")
 @pytest.mark.parametrize("kind", ["freeze", "cut"])
-def test_a_network_that_falls_silent(ordeal, gate, host, kind):
+def test_a_network_that_falls_silent(fault_run, network, host, kind):
     """First the far end still acknowledges, then not even that. What was connected stays dead when it is mended."""
 
     def fall_silent():
         with outage(host):
-            getattr(gate, kind)()
-        gate.mend()
+            getattr(network, kind)()
+        network.mend()
         return time.monotonic()
 
-    assert ordeal.strike(fall_silent) < LIVE
+    assert fault_run.strike(fall_silent) < LIVE

@@ -7,13 +7,13 @@ from contextlib import closing, contextmanager
 
 import psycopg2
 import pytest
-from acceptance.rig import rig
-from acceptance.rig.checker import query
 from acceptance.test_faults_database import comes_again, outage
-from support.ordeal import LIVE, PACE, Ordeal, judged, ready
-from support.servers import Host
-from support.sse import Stream, ask
-from support.standby import standby
+from harness.exactly_once import rig
+from harness.exactly_once.checker import query
+from harness.fault_run import LIVE, PACE, FaultRun, judged, ready
+from harness.servers import Host
+from harness.sse import Stream, ask
+from harness.standby import standby
 
 from sseapp.postgres import schema
 
@@ -24,11 +24,11 @@ QUICK = PACE | {"deadline": "2s"}
 
 @contextmanager
 def struck(dsn, served=None):
-    """An ordeal on a new server."""
+    """An fault_run on a new server."""
     with Host(served or dsn, **QUICK) as host:
         ready(host)
-        with Ordeal(dsn, [host], rig.seed(), subscribers=6, writers=3, calm=2) as ordeal:
-            yield ordeal, host
+        with FaultRun(dsn, [host], rig.seed(), subscribers=6, writers=3, calm=2) as fault_run:
+            yield fault_run, host
         assert "Traceback" not in host.log, host.log
 
 
@@ -38,7 +38,7 @@ def test_a_promoted_standby(own_cluster):
     with standby(own_cluster) as second:
         ports = f"127.0.0.1:{own_cluster.port},127.0.0.1:{second.port}"
         dsn = f"postgresql://postgres@{ports}/postgres?target_session_attrs=read-write"
-        with struck(dsn) as (ordeal, host):
+        with struck(dsn) as (fault_run, host):
 
             def promote():
                 with outage(host):
@@ -46,8 +46,8 @@ def test_a_promoted_standby(own_cluster):
                 second.promote()
                 return time.monotonic()
 
-            assert ordeal.strike(promote) < LIVE
-            report = judged(ordeal, resets=RESETS)
+            assert fault_run.strike(promote) < LIVE
+            report = judged(fault_run, resets=RESETS)
         assert any("failed over" in reason for reason in report.resets), report.resets
 
 
@@ -62,10 +62,10 @@ def test_a_crash_with_an_unlogged_log(own_cluster):
         own_cluster.again()
         return time.monotonic()
 
-    with struck(own_cluster.dsn()) as (ordeal, host):
+    with struck(own_cluster.dsn()) as (fault_run, host):
         for _ in range(2):
-            assert ordeal.strike(crash) < LIVE
-        report = judged(ordeal, resets=RESETS)
+            assert fault_run.strike(crash) < LIVE
+        report = judged(fault_run, resets=RESETS)
     assert any("failed over" in reason for reason in report.resets), report.resets
 
 
@@ -92,7 +92,7 @@ def test_rights_that_are_taken_away_and_given_back(own_cluster):
     """No reset is due: the log has gone on."""
     rig.prepare(own_cluster.dsn())
     query(own_cluster.dsn(), "CREATE ROLE serving LOGIN IN ROLE postgres")
-    with struck(own_cluster.dsn(), own_cluster.dsn(user="serving")) as (ordeal, host):
+    with struck(own_cluster.dsn(), own_cluster.dsn(user="serving")) as (fault_run, host):
 
         def take():
             with outage(host):
@@ -100,17 +100,17 @@ def test_rights_that_are_taken_away_and_given_back(own_cluster):
             query(own_cluster.dsn(), "GRANT postgres TO serving")
             return time.monotonic()
 
-        before = ordeal.connections()
-        assert ordeal.strike(take) < LIVE
-        assert ordeal.connections() == before
-        judged(ordeal)
+        before = fault_run.connections()
+        assert fault_run.strike(take) < LIVE
+        assert fault_run.connections() == before
+        judged(fault_run)
 
 
 def test_a_log_that_is_dropped_and_installed_again(own_cluster):
     """What was written meanwhile nobody has noted: a reset, and a snapshot that has it."""
     dsn = own_cluster.dsn()
     rig.prepare(dsn)
-    with struck(dsn) as (ordeal, host):
+    with struck(dsn) as (fault_run, host):
 
         def drop():
             with outage(host):
@@ -118,8 +118,8 @@ def test_a_log_that_is_dropped_and_installed_again(own_cluster):
             install(dsn)
             return time.monotonic()
 
-        assert ordeal.strike(drop) < LIVE
-        report = judged(ordeal, resets=RESETS)
+        assert fault_run.strike(drop) < LIVE
+        report = judged(fault_run, resets=RESETS)
     assert any("another database" in reason for reason in report.resets), report.resets
 
 
@@ -137,8 +137,8 @@ def test_a_host_on_threads_stays_true_to_its_clients(own_cluster, kind):
     rig.prepare(own_cluster.dsn())
     with Host(own_cluster.dsn(), kind, **QUICK) as host:
         ready(host)
-        with Ordeal(own_cluster.dsn(), [host], rig.seed(), subscribers=1, writers=2, calm=2) as ordeal:
-            ordeal.subscribers[-1].line.heal()
+        with FaultRun(own_cluster.dsn(), [host], rig.seed(), subscribers=1, writers=2, calm=2) as fault_run:
+            fault_run.subscribers[-1].line.heal()
 
             def kill():
                 own_cluster.kill()
@@ -146,7 +146,7 @@ def test_a_host_on_threads_stays_true_to_its_clients(own_cluster, kind):
                 own_cluster.again()
                 return time.monotonic()
 
-            before = ordeal.connections()
-            assert ordeal.strike(kill) < LIVE
-            assert ordeal.connections() == before
-            judged(ordeal)
+            before = fault_run.connections()
+            assert fault_run.strike(kill) < LIVE
+            assert fault_run.connections() == before
+            judged(fault_run)

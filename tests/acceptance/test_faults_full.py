@@ -6,11 +6,11 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from support.altered import altered
-from support.clusters import wait_until
-from support.servers import ROOT
-from support.site import site as serve_site
-from support.sse import Ended, Stream, Wire, request
+from harness.altered import altered
+from harness.clusters import wait_until
+from harness.servers import ROOT
+from harness.site import site as serve_site
+from harness.sse import Ended, Stream, Wire, request
 
 DESCRIPTORS = 120
 LIMITED = f"""

@@ -7,13 +7,13 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from acceptance.rig import rig
-from support.altered import altered
-from support.clusters import NEWEST, bindir, wait_until
-from support.ordeal import LIVE, PACE, Ordeal, judged, ready
-from support.servers import Host
-from support.site import site as serve_site
-from support.sse import Ended, Stream, ask
+from harness.altered import altered
+from harness.clusters import NEWEST, bindir, wait_until
+from harness.exactly_once import rig
+from harness.fault_run import LIVE, PACE, FaultRun, judged, ready
+from harness.servers import Host
+from harness.site import site as serve_site
+from harness.sse import Ended, Stream, ask
 
 BYE = 2.0
 """Seconds within which every stream has its bye."""
@@ -42,35 +42,35 @@ def start(dsn):
 
 
 @pytest.fixture(scope="module")
-def ordeal(dsn, start):
+def fault_run(dsn, start):
     """Two servers, one of two workers, and the verdict of all faults at the end."""
     hosts = [start(2), start()]
-    with Ordeal(dsn, hosts, rig.seed(), subscribers=8, writers=3, calm=4) as ordeal:
-        yield ordeal
-        judged(ordeal)
+    with FaultRun(dsn, hosts, rig.seed(), subscribers=8, writers=3, calm=4) as fault_run:
+        yield fault_run
+        judged(fault_run)
     for host in hosts:
         assert "Traceback" not in host.log, host.log
 
 
-def test_a_worker_that_is_killed(ordeal):
-    for host in ordeal.hosts:
-        assert ordeal.strike(host.worker.kill) < LIVE
+def test_a_worker_that_is_killed(fault_run):
+    for host in fault_run.hosts:
+        assert fault_run.strike(host.worker.kill) < LIVE
 
 
-def test_a_reload(ordeal):
-    before = ordeal.hosts[0].master.children()
-    assert ordeal.strike(lambda: ordeal.hosts[0].signal(signal.SIGHUP)) < LIVE
+def test_a_reload(fault_run):
+    before = fault_run.hosts[0].master.children()
+    assert fault_run.strike(lambda: fault_run.hosts[0].signal(signal.SIGHUP)) < LIVE
     wait_until(lambda: not any(worker.is_running() for worker in before), what="the old workers' end")
 
 
-def test_a_rolling_restart(ordeal, start):
+def test_a_rolling_restart(fault_run, start):
     """One port after the other: its streams are told to go within 2 s, and the other port or the new one takes them."""
 
     def restart(at):
-        old = ordeal.hosts[at]
+        old = fault_run.hosts[at]
         with Stream(old.address, "/tables/item/changes?snapshot=no") as stream:
             stream.until(lambda block: block.id is not None)
-            ordeal.hosts[at] = start()
+            fault_run.hosts[at] = start()
             began = time.monotonic()
             old.signal(signal.SIGTERM)
             assert stream.rest()[-1].name == "bye"
@@ -79,7 +79,7 @@ def test_a_rolling_restart(ordeal, start):
         return began
 
     for at in range(2):
-        assert ordeal.strike(lambda at=at: restart(at)) < LIVE
+        assert fault_run.strike(lambda at=at: restart(at)) < LIVE
 
 
 BROKEN = """

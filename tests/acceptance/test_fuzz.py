@@ -11,8 +11,8 @@ from itertools import islice
 
 import psycopg2
 import pytest
-from support.clusters import wait_until
-from support.fuzz import COLUMNS, ROWS, Generator
+from harness.clusters import wait_until
+from harness.fuzz import COLUMNS, ROWS, Generator
 
 from sseapp import create_app
 from sseapp.config import Settings

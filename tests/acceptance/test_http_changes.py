@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from support.site import name
+from harness.site import name
 
 
 def _told(stream, count):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support import sse
+from harness import sse
 
 
 def test_a_problem_has_its_members_and_no_more(newest):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from support.site import site as serve_site
+from harness.site import site as serve_site
 
 
 def _is_heartbeat(block):

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 
 import psutil
 import pytest
-from support import sse
-from support.clusters import wait_until
-from support.servers import THREADS, Host
-from support.site import QUICK, Site
-from support.site import site as serve_site
+from harness import sse
+from harness.clusters import wait_until
+from harness.servers import THREADS, Host
+from harness.site import QUICK, Site
+from harness.site import site as serve_site
 
 from sseapp.postgres import schema
 from sseapp.postgres.database import Connection

@@ -6,8 +6,8 @@ import re
 import threading
 import time
 
-from support.clusters import wait_until
-from support.sse import Wire, request
+from harness.clusters import wait_until
+from harness.sse import Wire, request
 
 
 def _told(answer):

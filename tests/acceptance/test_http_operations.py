@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from contextlib import closing
 
-from support.clusters import wait_until
-from support.servers import Host
-from support.sse import ask
+from harness.clusters import wait_until
+from harness.servers import Host
+from harness.sse import ask
 
 from sseapp.postgres import schema
 from sseapp.postgres.database import Connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from support.site import name
+from harness.site import name
 
 MOMENTS = {
     1: "2026-03-01 00:00:00+00",

@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from support.clusters import wait_until
+from harness.clusters import wait_until
 
 
 class Queries:

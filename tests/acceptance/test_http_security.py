@@ -7,8 +7,8 @@ import runpy
 import socket
 
 import pytest
-from support import sse
-from support.servers import ROOT
+from harness import sse
+from harness.servers import ROOT
 
 from sseapp import create_app
 from sseapp.config import Settings

@@ -9,8 +9,8 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from support.clusters import wait_until
-from support.site import site as serve_site
+from harness.clusters import wait_until
+from harness.site import site as serve_site
 
 ID = rb"[\x21-\x7e]{10,200}"
 AT = rb'"at":"[0-9T:.+-]+","xid":"\d+"'

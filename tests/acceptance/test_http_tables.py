@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from support.site import name, quoted
+from harness.site import name, quoted
 
 
 def _listed(site, table, schema="public"):

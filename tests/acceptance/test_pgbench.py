@@ -13,13 +13,13 @@ from collections import Counter
 from random import Random
 
 import pytest
-from acceptance.rig.checker import query
-from acceptance.rig.followers import Followers
-from acceptance.rig.proxy import Line, faults
-from acceptance.rig.queries import Query
-from acceptance.rig.subscriber import Subscriber
-from support.clusters import wait_until
-from support.servers import Host
+from harness.clusters import wait_until
+from harness.exactly_once.checker import query
+from harness.exactly_once.followers import Followers
+from harness.exactly_once.proxy import Line, faults
+from harness.exactly_once.queries import Query
+from harness.exactly_once.subscriber import Subscriber
+from harness.servers import Host
 
 from sseapp.postgres import schema
 from sseapp.postgres.database import Connection

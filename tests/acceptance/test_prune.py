@@ -8,8 +8,8 @@ from contextlib import closing
 
 import psycopg2
 import pytest
-from support.clusters import wait_until
-from support.site import site as serve_site
+from harness.clusters import wait_until
+from harness.site import site as serve_site
 
 MIB = 1 << 20
 NOISE = "(SELECT string_agg(md5(n::text || i), '') FROM generate_series(1, 31) i)"  # 1 kB that does not compress

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from support.servers import ROOT
+from harness.servers import ROOT
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from harness.clusters import NEWEST, bindir
+from harness.page import Page
+from harness.site import site as served
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
-from support.clusters import NEWEST, bindir
-from support.page import Page
-from support.site import site as served
 
 FLAGS = (
     "--headless",

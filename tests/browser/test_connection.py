@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from support.page import seen, texts
-from support.servers import Host
-from support.site import QUICK
+from harness.page import seen, texts
+from harness.servers import Host
+from harness.site import QUICK
 
 
 class Outage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.page import seen, texts
+from harness.page import seen, texts
 
 LIVE = "SELECT id, status, total FROM orders ORDER BY created_at DESC, id DESC"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.page import seen
+from harness.page import seen
 
 from sseapp import create_app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from support.page import seen
+from harness.page import seen
 
 FILL = """
     const field = document.querySelector(arguments[0]);

@@ -6,7 +6,7 @@ import json
 import random
 
 import pytest
-from support.page import seen
+from harness.page import seen
 
 from sseapp.tables import row_json
 

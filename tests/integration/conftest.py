@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from itertools import count
 
 import pytest
-from support.watching import Ground, Site, installed
+from harness.watching import Ground, Site, installed
 
 _numbers = count(1)
 

@@ -6,8 +6,8 @@ import threading
 from contextlib import closing
 
 import pytest
-from support.clusters import wait_until
-from support.watching import execute, installed
+from harness.clusters import wait_until
+from harness.watching import execute, installed
 
 from sseapp.postgres import catalog
 from sseapp.postgres.database import Connection

@@ -9,8 +9,8 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from support.clusters import wait_until
-from support.watching import Ground, Site
+from harness.clusters import wait_until
+from harness.watching import Ground, Site
 
 from sseapp.errors import CursorGoneError, NotInstalledError
 from sseapp.log.cursor import Cursor, Snapshot

@@ -13,9 +13,9 @@ import time
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
-from support.clusters import wait_until
-from support.gate import Gate
-from support.processes import ROOT
+from harness.clusters import wait_until
+from harness.network import Network
+from harness.processes import ROOT
 
 from sseapp import concurrency, errors
 from sseapp.postgres.database import Connection, Database
@@ -128,8 +128,8 @@ def test_a_port_that_never_answers_is_noticed_by_the_deadline():
 )
 def test_a_cable_that_was_pulled_is_noticed_before_the_deadline(pg18, act):
     """By the system, since nothing acknowledges: the statement of a request need not wait out its 15 s."""
-    with Gate(pg18.port) as gate, closing(Connection(gate.dsn(pg18.dsn()), deadline=15)) as connection:
-        gate.cut()
+    with Network(pg18.port) as network, closing(Connection(network.dsn(pg18.dsn()), deadline=15)) as connection:
+        network.cut()
         began = time.monotonic()
         with pytest.raises(errors.ConnectionLostError) as lost:
             act(connection)

@@ -4,7 +4,7 @@ import time
 from contextlib import closing
 
 import pytest
-from support.clusters import wait_until
+from harness.clusters import wait_until
 
 from sseapp.cli import demo
 from sseapp.postgres import catalog, statements

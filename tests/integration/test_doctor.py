@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
-from support.standby import standby
+from harness.standby import standby
 
 from sseapp.cli.doctor import examine
 from sseapp.config import Settings

@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
-from support.clusters import scratch, wait_until
-from support.processes import ROOT, Program, is_gone
+from harness.clusters import scratch, wait_until
+from harness.processes import ROOT, Program, is_gone
 
 from sseapp.embedded import cluster
 from sseapp.embedded.account import unprivileged

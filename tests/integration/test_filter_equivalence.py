@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from harness.clusters import VERSIONS, bindir
+from harness.strategies import ZONES
+from harness.typed_columns import SETS_UP, SETS_UP_15, TYPES
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg2.sql import SQL, Identifier, Literal
-from support.clusters import VERSIONS, bindir
-from support.strategies import ZONES
-from support.typed import SETS_UP, SETS_UP_15, TYPES
 
 from sseapp.errors import BadParameterError
 from sseapp.postgres import filter_sql

@@ -6,8 +6,8 @@ import random
 from datetime import UTC, datetime
 
 import pytest
+from harness.typed_columns import LABELS
 from psycopg2.sql import SQL, Identifier, Literal
-from support.typed import LABELS
 
 from sseapp.errors import ShapeChangedError
 from sseapp.postgres import filter_sql

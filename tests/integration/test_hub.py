@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.clusters import wait_until
+from harness.clusters import wait_until
 
 from sseapp.errors import NotInstalledError, ShapeChangedError
 from sseapp.live.channel import ResetError

@@ -8,8 +8,8 @@ import threading
 from contextlib import ExitStack, closing
 
 import pytest
-from support.clusters import wait_until
-from support.running import Running, prepare
+from harness.clusters import wait_until
+from harness.running import Running, prepare
 
 from sseapp.backoff import Backoff
 from sseapp.config import Settings

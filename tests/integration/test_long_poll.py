@@ -8,8 +8,8 @@ import time
 from contextlib import closing
 
 import pytest
-from support.clusters import wait_until
-from support.running import Running, prepare
+from harness.clusters import wait_until
+from harness.running import Running, prepare
 
 from sseapp.delivery import long_poll
 from sseapp.errors import CursorGoneError, OverloadedError

@@ -8,8 +8,8 @@ from random import Random
 
 import psycopg2
 import pytest
-from support.model.connection import Queries
-from support.model.postgres import Horizon, LogRow, Postgres, Snapshot
+from harness.model.connection import Queries
+from harness.model.postgres import Horizon, LogRow, Postgres, Snapshot
 
 from sseapp.log.cursor import Snapshot as Cut
 from sseapp.postgres import schema, statements

@@ -12,10 +12,10 @@ from contextlib import closing, contextmanager
 
 import psycopg2
 import pytest
-from support.clusters import wait_until
-from support.pooler import pooler
-from support.servers import Host
-from support.site import Site
+from harness.clusters import wait_until
+from harness.pooler import pooler
+from harness.servers import Host
+from harness.site import Site
 
 from sseapp.cli.doctor import examine
 from sseapp.config import Settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
-from support.clusters import wait_until
-from support.running import Running, prepare
+from harness.clusters import wait_until
+from harness.running import Running, prepare
 
 from sseapp.delivery.subscription import RowsStream
 from sseapp.errors import ConnectionLostError

@@ -7,7 +7,7 @@ import threading
 from contextlib import closing
 
 import pytest
-from support.watching import KEEPER, as_user, execute, make_keeper, open_session
+from harness.watching import KEEPER, as_user, execute, make_keeper, open_session
 
 from sseapp import errors
 from sseapp.postgres import change_log, schema

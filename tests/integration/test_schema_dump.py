@@ -6,7 +6,7 @@ import subprocess
 from contextlib import closing
 
 import pytest
-from support.watching import KEEPER, as_user, execute, make_keeper, open_session
+from harness.watching import KEEPER, as_user, execute, make_keeper, open_session
 
 from sseapp.postgres import catalog, schema
 from sseapp.postgres.database import Connection

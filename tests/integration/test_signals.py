@@ -7,8 +7,8 @@ import logging
 from contextlib import closing
 
 import pytest
-from support.clusters import wait_until
-from support.running import Running, prepare
+from harness.clusters import wait_until
+from harness.running import Running, prepare
 
 from sseapp.signals import changed
 

@@ -6,7 +6,7 @@ import io
 
 import psycopg2
 import pytest
-from support.watching import execute
+from harness.watching import execute
 
 
 @pytest.fixture(autouse=True, params=["statement", "row"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.watching import execute
+from harness.watching import execute
 
 CHANGES = {
     "add": "ALTER TABLE t ADD fresh int DEFAULT 7",

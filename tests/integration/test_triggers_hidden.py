@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.watching import execute
+from harness.watching import execute
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.watching import execute
+from harness.watching import execute
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, n int DEFAULT 0, note text)"
 TRIGGER = """CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$;

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from support.watching import execute
+from harness.watching import execute
 
 from sseapp.postgres import database
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg2
 import pytest
-from support.watching import execute
+from harness.watching import execute
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, at timestamptz, secret text, name text)"
 

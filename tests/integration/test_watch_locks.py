@@ -7,8 +7,8 @@ import time
 
 import psycopg2
 import pytest
-from support.clusters import wait_until
-from support.watching import execute
+from harness.clusters import wait_until
+from harness.watching import execute
 
 
 class Call(threading.Thread):

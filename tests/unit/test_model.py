@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from random import Random
 
 import pytest
+from harness.model.breaks import BREAKS
+from harness.model.oracle import ViolationError
+from harness.model.world import Faults, simulated
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from support.model.breaks import BREAKS
-from support.model.oracle import ViolationError
-from support.model.world import Faults, simulated
 
 STEPS = 500
 SEARCHED = 80

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support.clusters import wait_until
+from harness.clusters import wait_until
 
 from sseapp import concurrency
 from sseapp.delivery import broadcaster

@@ -2,7 +2,7 @@ import os
 import shutil
 
 import pytest
-from support.clusters import scratch
+from harness.clusters import scratch
 
 from sseapp.embedded import account
 from sseapp.embedded.account import unprivileged

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.clusters import wait_until
-from support.processes import Program, is_gone
+from harness.clusters import wait_until
+from harness.processes import Program, is_gone
 
 from sseapp.embedded.child import Child
 

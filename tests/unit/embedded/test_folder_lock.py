@@ -1,4 +1,4 @@
-from support.processes import Program
+from harness.processes import Program
 
 from sseapp.embedded.folder_lock import FolderLock
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections import deque
 
 import pytest
+from harness.sse import Parser
 from hypothesis import given
 from hypothesis import strategies as st
-from support.sse import Parser
 
 from sseapp.events import sse
 from sseapp.events.event import Event

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from harness.sse import Parser
 from hypothesis import given
 from hypothesis import strategies as st
-from support.sse import Parser
 
 from sseapp.events import sse
 

@@ -1,9 +1,9 @@
-"""No wake-up is lost, whatever comes between: see :mod:`support.bell`. And each part of the rule is needed."""
+"""No wake-up is lost, whatever comes between: see :mod:`harness.pace_model`. And each part of the rule is needed."""
 
 from __future__ import annotations
 
 import pytest
-from support.bell import Careless, Listed, Rules, lost
+from harness.pace_model import Careless, Listed, Rules, lost
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from decimal import Decimal
 from math import inf
 
 import pytest
+from harness.typed_columns import LABELS, TYPES
 from hypothesis import given
 from hypothesis import strategies as st
-from support.typed import LABELS, TYPES
 
 from sseapp.errors import BadParameterError, ShapeChangedError
 from sseapp.tables.column_types import NAN, Row, column_type, raw_member, types_of

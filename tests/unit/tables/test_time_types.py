@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from math import inf
 
 import pytest
+from harness.strategies import ZONES, instants, walls
 from hypothesis import given
 from hypothesis import strategies as st
-from support.strategies import ZONES, instants, walls
 
 from sseapp.errors import BadParameterError
 from sseapp.tables import gregorian_calendar, time_zones

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Self
 
 import psutil
-from support.clusters import scratch, wait_until
-from support.sse import Address
+from harness.clusters import scratch, wait_until
+from harness.sse import Address
 
 from sseapp.embedded.child import Child
 

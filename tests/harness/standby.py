@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from support.clusters import SETTINGS, Server, scratch
+from harness.clusters import SETTINGS, Server, scratch
 
 from sseapp.embedded.account import unprivileged
 from sseapp.embedded.cluster import Cluster

@@ -10,14 +10,14 @@ from random import Random
 from typing import Self
 
 import psycopg2
-from acceptance.rig.checker import query
-from acceptance.rig.proxy import Line
-from acceptance.rig.queries import Query
-from acceptance.rig.rig import Report, Rig
-from acceptance.rig.subscriber import Subscriber
-from support.clusters import wait_until
-from support.servers import Host
-from support.sse import ask
+from harness.clusters import wait_until
+from harness.exactly_once.checker import query
+from harness.exactly_once.proxy import Line
+from harness.exactly_once.queries import Query
+from harness.exactly_once.rig import Report, Rig
+from harness.exactly_once.subscriber import Subscriber
+from harness.servers import Host
+from harness.sse import ask
 
 LIVE = 10.0
 """Seconds within which the listener has to be back, once the database is."""
@@ -27,7 +27,7 @@ _CANARY = "SET lock_timeout = '1s'; INSERT INTO item VALUES (%s, 0, NULL, 0, '20
 PACE = {"heartbeat": "500ms", "retry": "200ms", "tick": "500ms"}
 
 
-class Ordeal(Rig):
+class FaultRun(Rig):
     """A rig with subscribers whose own lines hold: they tell when a row that was written after a fault arrives.
 
     ``hosts`` are the servers that run now; a fault may replace some.
@@ -93,8 +93,8 @@ def ready(host: Host, status: int = 200, patience: float = 30.0) -> None:
     wait_until(lambda: ask(host.address, "/readyz").status == status, patience, f"{status} of /readyz", pause=0.05)
 
 
-def judged(ordeal: Ordeal, resets: int = 0) -> Report:
+def judged(fault_run: FaultRun, resets: int = 0) -> Report:
     """The verdict, with nothing lost, twice or out of order."""
-    report = ordeal.finish(resets=resets)
+    report = fault_run.finish(resets=resets)
     report.check()
     return report

@@ -9,12 +9,12 @@ import socket
 import struct
 from typing import Self
 
-from acceptance.rig.followers import Loop
+from harness.exactly_once.followers import Loop
 
 _ATTACH_FILTER, _DETACH_FILTER = 26, 27
 
 
-class Gate:
+class Network:
     """A port that leads to ``target``, a port on the same host.
 
     After :meth:`freeze` nothing comes through, though this end still acknowledges what it is sent; after :meth:`cut`

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.clusters import scratch
+from harness.clusters import scratch
 
 _REST = """
 from sseapp import create_app

@@ -1,4 +1,4 @@
-"""The faults by name, each a function that strikes an ordeal's world and says since when all is there again."""
+"""The faults by name, each a function that strikes an fault_run's world and says since when all is there again."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Self
 
 import psutil
 import psycopg2
-from acceptance.rig import rig
-from acceptance.rig.checker import query
-from support.clusters import Server
-from support.gate import Gate
-from support.ordeal import Ordeal, ready
-from support.servers import Host
-from support.standby import standby
+from harness.clusters import Server
+from harness.exactly_once import rig
+from harness.exactly_once.checker import query
+from harness.fault_run import FaultRun, ready
+from harness.network import Network
+from harness.servers import Host
+from harness.standby import standby
 
 from sseapp.postgres import schema
 
@@ -49,10 +49,10 @@ class World:
             ports = f"127.0.0.1:{self.cluster.port},127.0.0.1:{self.standby.port}"
             dsn = self.served = f"postgresql://postgres@{ports}/postgres?target_session_attrs=read-write"
         else:
-            self.gate = self.stack.enter_context(Gate(self.cluster.port))
-            self.served = self.gate.dsn(dsn)
+            self.network = self.stack.enter_context(Network(self.cluster.port))
+            self.served = self.network.dsn(dsn)
         hosts = [self.start(), self.start()]
-        self.ordeal = self.stack.enter_context(Ordeal(dsn, hosts, self._seed, subscribers=16, writers=4, calm=4))
+        self.fault_run = self.stack.enter_context(FaultRun(dsn, hosts, self._seed, subscribers=16, writers=4, calm=4))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,7 +70,7 @@ class World:
         return fault(self)
 
     def host(self) -> Host:
-        return self.random.choice(self.ordeal.hosts)
+        return self.random.choice(self.fault_run.hosts)
 
 
 _STOPPED_FOR = 20.0  # seconds, well beyond the servers' deadlines
@@ -129,16 +129,16 @@ def _resume(process: psutil.Process) -> None:
 
 
 def network_frozen(world: World) -> float:
-    world.gate.freeze()
+    world.network.freeze()
     time.sleep(world.outage)
-    world.gate.mend()
+    world.network.mend()
     return time.monotonic()
 
 
 def cable_pulled(world: World) -> float:
-    world.gate.cut()
+    world.network.cut()
     time.sleep(world.outage)
-    world.gate.mend()
+    world.network.mend()
     return time.monotonic()
 
 
@@ -184,8 +184,8 @@ def reloaded(world: World) -> None:
 
 def rolling_restart(world: World) -> float:
     """Since the last of the old servers was told to end."""
-    for at, old in enumerate(world.ordeal.hosts):
-        world.ordeal.hosts[at] = world.start()
+    for at, old in enumerate(world.fault_run.hosts):
+        world.fault_run.hosts[at] = world.start()
         told = time.monotonic()
         old.signal(signal.SIGTERM)
         old.wait(10)
@@ -195,7 +195,7 @@ def rolling_restart(world: World) -> float:
 def bulk(world: World) -> float:
     """More changes than a snapshot is worth: a reset. The rows go again: a snapshot holds no more than its limit."""
     insert = "INSERT INTO entry (item, what) SELECT 1, 'bulk' FROM generate_series(1, 30000)"
-    query(world.ordeal.dsn, f"{insert}; DELETE FROM entry WHERE what = 'bulk'")
+    query(world.fault_run.dsn, f"{insert}; DELETE FROM entry WHERE what = 'bulk'")
     return time.monotonic()
 
 

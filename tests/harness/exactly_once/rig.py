@@ -12,12 +12,12 @@ from pathlib import Path
 from random import Random
 from typing import Self
 
-from acceptance.rig import queries, workload
-from acceptance.rig.checker import History, Verdict, judge
-from acceptance.rig.followers import Followers
-from acceptance.rig.proxy import Line, faults
-from acceptance.rig.subscriber import Subscriber
-from support.clusters import wait_until
+from harness.clusters import wait_until
+from harness.exactly_once import queries, workload
+from harness.exactly_once.checker import History, Verdict, judge
+from harness.exactly_once.followers import Followers
+from harness.exactly_once.proxy import Line, faults
+from harness.exactly_once.subscriber import Subscriber
 
 from sseapp.postgres import schema
 from sseapp.postgres.database import Connection

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import psycopg2
-from acceptance.rig.queries import DAYS, FIRST_DAY, GROUPS, STATUSES
+from harness.exactly_once.queries import DAYS, FIRST_DAY, GROUPS, STATUSES
 from psycopg2 import errors, extensions
 
 KEYS = 400

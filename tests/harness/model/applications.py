@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from support.model.postgres import WATCH, text
+from harness.model.postgres import WATCH, text
 
 
 class Applications:

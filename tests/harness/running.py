@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager
 
-from support.clusters import wait_until
+from harness.clusters import wait_until
 
 from sseapp.config import Settings
 from sseapp.postgres import schema

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import psycopg2
-from support.sse import Block, Parser
+from harness.sse import Block, Parser
 
 from sseapp.config import Settings
 from sseapp.delivery.subscription import ChangesStream

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 
-from support.model.postgres import WATCH
+from harness.model.postgres import WATCH
 
 
 class ViolationError(AssertionError):

@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Self
 
 import psycopg2
-from acceptance.rig.queries import Query, Row
-from acceptance.rig.subscriber import Span, Subscriber, Told
+from harness.exactly_once.queries import Query, Row
+from harness.exactly_once.subscriber import Span, Subscriber, Told
 
 from sseapp.log.cursor import Snapshot, decode
 

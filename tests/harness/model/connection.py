@@ -9,9 +9,9 @@ from collections import Counter
 from contextlib import contextmanager, nullcontext
 from itertools import zip_longest
 
+from harness.model.postgres import PACK, WATCH, Snapshot, text
+from harness.model.tasks import pause
 from psycopg2.sql import Composed, Identifier, Literal
-from support.model.postgres import PACK, WATCH, Snapshot, text
-from support.model.tasks import pause
 
 from sseapp.errors import ConnectionLostError
 from sseapp.postgres import filter_sql, statements
@@ -63,7 +63,7 @@ class Queries:
         db = self._postgres
         xip = _xids(p["xip"]) if self.has_xip else []
         rows = [row for row in self._rows() if row.xid >= int(p["xmax"]) or row.xid in xip]
-        # the bell rings at random, see wait_for_notify(): the lease stays as it was at first; support.bell is about it
+        # the bell rings at random, see wait_for_notify(): the lease stays as it was; harness.pace_model is about it
         lease, clock = 1, 2 * 10**12
         is_all = sum(row.count for row in rows) <= p["piece"] and sum(map(_size, rows)) <= p["bytes"]
         above = None if is_all else rows[0].id - 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness import strategies as texts
 from hypothesis import strategies as st
-from support import strategies as texts
 
 from sseapp.tables.table import Column
 

@@ -9,8 +9,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Self
 
-from acceptance.rig.checker import query
-from acceptance.rig.subscriber import Subscriber
+from harness.exactly_once.checker import query
+from harness.exactly_once.subscriber import Subscriber
 
 from sseapp.log.cursor import Snapshot
 

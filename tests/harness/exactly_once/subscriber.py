@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from acceptance.rig.proxy import Line
-from acceptance.rig.queries import Query, Row
-from support.sse import Block, Parser
+from harness.exactly_once.proxy import Line
+from harness.exactly_once.queries import Query, Row
+from harness.sse import Block, Parser
 
 from sseapp.log.cursor import Snapshot, decode
 

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from harness.clusters import wait_until
 from selenium.webdriver.common.by import By
-from support.clusters import wait_until
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

@@ -11,12 +11,12 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 from greenlet import GreenletExit
-from support.model.applications import Applications
-from support.model.clients import Listening, Polling, Streaming, Watching
-from support.model.connection import Database, Queries, table
-from support.model.oracle import ASKED, ViolationError
-from support.model.postgres import Postgres
-from support.model.tasks import Clock, Event, Task, Threading
+from harness.model.applications import Applications
+from harness.model.clients import Listening, Polling, Streaming, Watching
+from harness.model.connection import Database, Queries, table
+from harness.model.oracle import ASKED, ViolationError
+from harness.model.postgres import Postgres
+from harness.model.tasks import Clock, Event, Task, Threading
 
 from sseapp.delivery.stream_limit import StreamLimit
 from sseapp.errors import UnavailableError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from support.model.oracle import State, Tail, ViolationError
-from support.model.tasks import Task, pause
-from support.sse import Parser
+from harness.model.oracle import State, Tail, ViolationError
+from harness.model.tasks import Task, pause
+from harness.sse import Parser
 
 from sseapp.delivery import long_poll
 from sseapp.delivery.subscription import ChangesStream, RowsStream

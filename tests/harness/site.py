@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg2
-from support import sse
-from support.clusters import Server, wait_until
-from support.servers import Host
+from harness import sse
+from harness.clusters import Server, wait_until
+from harness.servers import Host
 
 from sseapp.postgres import schema
 from sseapp.postgres.database import Connection

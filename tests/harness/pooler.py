@@ -7,7 +7,7 @@ import socket
 from contextlib import contextmanager
 
 import pytest
-from support.clusters import scratch, wait_until
+from harness.clusters import scratch, wait_until
 
 from sseapp.embedded.account import unprivileged
 from sseapp.embedded.child import Child

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from support.model.connection import Queries
-from support.model.world import Faults
+from harness.model.connection import Queries
+from harness.model.world import Faults
 
 from sseapp.delivery.progress import LogProgress
 from sseapp.delivery.subscription import ChangesStream

@@ -11,10 +11,9 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
-from sseapp import concurrency
+from sseapp import concurrency, durations
 from sseapp.errors import SettingError
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _LARGEST = 1_000_000  # GiB
 # as views/trust.py compares it: lower case, without port and final dot
@@ -22,11 +21,10 @@ _HOST = re.compile(r"\*|\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 def _seconds(text: str, days: int = 1) -> float:
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d|)", text)
-    seconds = float(match[1]) * _UNITS[match[2]] if match else 0
-    if not 0 < seconds <= days * _UNITS["d"]:
-        raise ValueError(f"a duration such as 500ms, 15s, 2m or 1h, {days}d at most")
-    return seconds
+    try:
+        return durations.seconds(text, minimum=0.001, maximum=days * durations.DAY)
+    except ValueError:
+        raise ValueError(f"a duration such as 500ms, 15s, 2m or 1h, {days}d at most") from None
 
 
 def _count(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Text: the one check of what a request brings in, and how a message shows it."""
+"""How error messages quote what a request sent, and the check that all text of a request goes through."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import re
 
 from sseapp.errors import BadParameterError
 
-_UNUSABLE = re.compile("[\x00\ud800-\udfff]")
-_SHOWN = 60
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+_MAX_LENGTH = 60
 
 
-def shown(text: str) -> str:
-    """``text`` in quotes for a message: shortened, on one line, and encodable whatever it holds."""
-    short = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+def excerpt(text: str) -> str:
+    """``text`` in quotes for an error message: at most 60 characters, on one line, always encodable as UTF-8."""
+    short = text if len(text) <= _MAX_LENGTH else text[: _MAX_LENGTH - 1] + "…"
     return "'" + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short) + "'"
 
 
-def check(name: str, text: str) -> None:
-    """Refuse what no text of PostgreSQL can hold. Raises :exc:`~sseapp.errors.BadParameterError`."""
-    if _UNUSABLE.search(name) or _UNUSABLE.search(text):
+def require_text(name: str, text: str) -> None:
+    """Check that PostgreSQL could store a parameter's ``name`` and its ``text``.
+
+    Raises :exc:`~sseapp.errors.BadParameterError` where one of them has a NUL character or an unpaired surrogate.
+    """
+    if _NOT_STORABLE.search(name) or _NOT_STORABLE.search(text):
         raise BadParameterError(
-            "A NUL character or half a surrogate pair is in it, which no text in PostgreSQL can hold; leave it out.",
-            parameter=shown(name) if _UNUSABLE.search(name) else name,
+            "It contains a NUL character or an unpaired surrogate. PostgreSQL cannot store either in text.",
+            parameter=excerpt(name) if _NOT_STORABLE.search(name) else name,
         )

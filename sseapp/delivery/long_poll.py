@@ -14,7 +14,7 @@ from sseapp.live.stream import Stream
 from sseapp.log.cursor import Cursor, encode
 from sseapp.postgres import change_log, snapshot_rows
 from sseapp.query.query import Query
-from sseapp.tables.row_json import name_text
+from sseapp.tables.row_json import json_string
 from sseapp.tables.table import Table
 
 _LOOK = 5.0  # seconds after which a client that waits is looked at
@@ -24,7 +24,7 @@ def rows(services: Services, path: str, args: Iterable[tuple[str, str]]) -> str:
     """The rows that the query takes, as JSON text, with the cursor that they stand at."""
 
     def read(table: Table, query: Query) -> str:
-        filter_, _ = query.resolved(services.now())
+        filter_, _ = query.filter_at(services.now())
         found = snapshot_rows.read(services.database, table, query, filter_)
         cursor = encode(Cursor(found.upto), services.hub.scope(table, query))
         return snapshot_rows.data(table, found, tail=f',"cursor":{_cursor_text(cursor)}')
@@ -105,8 +105,8 @@ class _Poll:
 def _answer(stream: Stream, events: Iterable[Event], cursor: Cursor) -> str:
     told = ",".join(event.json for event in events)
     cursor_text = _cursor_text(encode(cursor, stream.scope))
-    return f'{{"table":{name_text(str(stream.table))},"changes":[{told}],"cursor":{cursor_text}}}'
+    return f'{{"table":{json_string(str(stream.table))},"changes":[{told}],"cursor":{cursor_text}}}'
 
 
 def _cursor_text(cursor: str | None) -> str:
-    return "null" if cursor is None else name_text(cursor)
+    return "null" if cursor is None else json_string(cursor)

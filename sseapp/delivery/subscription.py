@@ -21,7 +21,7 @@ from sseapp.live.stream import Stream, window
 from sseapp.log.cursor import Cursor, Snapshot, encode
 from sseapp.postgres import change_log, snapshot_rows
 from sseapp.query.query import Query
-from sseapp.tables.row_json import name_text
+from sseapp.tables.row_json import json_string
 from sseapp.tables.table import Table
 
 _log = logging.getLogger(__name__)
@@ -233,9 +233,9 @@ class ChangesStream(Subscription[Stream]):
             event = sse.event("snapshot", snapshot_rows.data(stream.table, rows), id=id_)
             return position, rows.upto, event + (b"" if bound is None else window(bound))
 
-        position, upto, event = stream.shared(("snapshot", query.result), read)
+        position, upto, event = stream.shared(("snapshot", query.result_key), read)
         self._start_at(position, upto)
-        return (b"" if reason is None else sse.event("reset", f'{{"reason":{name_text(reason)}}}')) + event
+        return (b"" if reason is None else sse.event("reset", f'{{"reason":{json_string(reason)}}}')) + event
 
     def _now(self, stream: Stream) -> bytes:
         def read() -> tuple[int, str | None, Snapshot]:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sseapp.events import sse
 from sseapp.log.change import TRUNCATE, Change
-from sseapp.tables.row_json import name_text, subset
+from sseapp.tables.row_json import json_string, subset
 from sseapp.tables.table import Table
 
 
@@ -42,14 +42,14 @@ class Event:
         """The change as an element of the long poll's ``changes``."""
         return (
             f'{{"event":"{self.name}","row":{self.row or "null"},"old":{self.old or "null"},'
-            f'"at":{name_text(self.at)},"xid":"{self.xid}"}}'
+            f'"at":{json_string(self.at)},"xid":"{self.xid}"}}'
         )
 
     def _members(self) -> list[str]:
         parts = [] if self.row is None else [f'"row":{self.row}']
         if self.old is not None:
             parts.append(f'"old":{self.old}')
-        return [*parts, f'"at":{name_text(self.at)}', f'"xid":"{self.xid}"']
+        return [*parts, f'"at":{json_string(self.at)}', f'"xid":"{self.xid}"']
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,10 +159,10 @@ class Hub:
             for stream in self.streams:
                 stream.resize(share)
                 # most do not move with a tick, and to make a filter costs a hundred times as much as to see that
-                begin = stream.query.begin(now)
+                begin = stream.query.window_start(now)
                 if begin == stream.begin or self.position is None:
                     continue
-                filter_, bound = stream.query.resolved(now)
+                filter_, bound = stream.query.filter_at(now)
                 stream.begin = begin
                 if bound is not None and bound != stream.bound:
                     index = self._indexes[stream.table.watch]
@@ -225,6 +225,6 @@ def _concerned(index: FilterIndex[Stream], change: Change) -> Iterable[tuple[Str
     if index.takes_all:
         # most tables: to take a row's text apart would cost more than all else of its way
         return [(stream, change.old is not None, change.new is not None) for stream in index]
-    was = set(index.candidates(change.old_members)) if change.old_members is not None else set()
-    now = set(index.candidates(change.new_members)) if change.new_members is not None else set()
+    was = set(index.matching(change.old_members)) if change.old_members is not None else set()
+    now = set(index.matching(change.new_members)) if change.new_members is not None else set()
     return [(stream, stream in was, stream in now) for stream in was | now]

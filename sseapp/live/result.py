@@ -57,7 +57,7 @@ class Result(Channel):
         backoff = Backoff()
         while not self._is_idle():
             try:
-                stream = self._hub.join(self.table, self.query.heard)
+                stream = self._hub.join(self.table, self.query.changes_query)
                 try:
                     self._follow(stream, backoff)
                 finally:
@@ -159,4 +159,4 @@ class Results:
 
 
 def _key(table: Table, query: Query) -> tuple[object, ...]:
-    return table, query.result, query.every
+    return table, query.result_key, query.every

@@ -26,8 +26,8 @@ class Stream(Channel):
         self.query = query
         self.scope = scope
         self.lens = Lens.of(table, query.columns)
-        self.begin = query.begin(now)
-        self.filter, self.bound = query.resolved(now)
+        self.begin = query.window_start(now)
+        self.filter, self.bound = query.filter_at(now)
 
     def note(self) -> tuple[int, Filter, str | None]:
         """The ring's end, and the filter and bound that hold from there on. To be taken before a read."""

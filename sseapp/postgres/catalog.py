@@ -1,4 +1,4 @@
-"""The watched tables as the database's catalog shows them, and which one a path names."""
+"""Loads the watched tables from the database, and finds the one that a URL names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from sseapp.errors import BadParameterError, NotFoundError
-from sseapp.messages import shown
+from sseapp.messages import excerpt
 from sseapp.postgres import statements
 from sseapp.postgres.database import Connection
 from sseapp.tables.table import Column, Table
@@ -20,31 +20,31 @@ _UPPER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}  # SQ
 
 
 def load(connection: Connection) -> dict[int, Table]:
-    """Read all watched tables by the number of their watch, each with the columns that subscribers may see."""
+    """Load all watched tables by the number of their watch, each with the columns that subscribers may see."""
     rows = connection.query(_named("load"))
     return {watch: _table([*group]) for watch, group in groupby(rows, key=itemgetter(0))}
 
 
 def check_shapes(connection: Connection) -> int:
-    """Have the database compare the watched tables with what subscribers know of them; how many differ.
+    """Have the database look for tables whose shape has changed; the number of those found.
 
-    It writes the difference into the log itself, once for all who ask.
+    The database logs each as a reset, once, even where several processes ask.
     """
     ((differences,),) = connection.query(_named("check_shapes"))
     return int(differences)
 
 
 def go_by_row(connection: Connection) -> None:
-    """Have the database give the triggers of rows to tables that are no longer plain, where it can have their locks."""
+    """Switch tables that are no longer plain to row triggers; those that are locked have to wait for the next call."""
     number: int | None = 0
     while number is not None:
         ((number,),) = connection.query(_named("go_by_row"), {"after": number})
 
 
 def resolve(tables: Mapping[int, Table], path: str) -> Table:
-    """The table that ``path`` names, as in SQL: ``orders``, ``shop.orders``, ``"We.ird"."ta/ble"``.
+    """The watched table that ``path`` names as SQL would: ``orders``, ``shop.orders``, ``"We.ird"."ta/ble"``.
 
-    Raises :exc:`BadParameterError` where that is no name, :exc:`NotFoundError` where no watched table has it.
+    Raises :exc:`BadParameterError` where it is not a name, :exc:`NotFoundError` where no watched table has it.
     """
     *schema, name = _parts(path)
     named = [table for table in tables.values() if table.name == name]
@@ -54,11 +54,11 @@ def resolve(tables: Mapping[int, Table], path: str) -> Table:
     return min(found, key=lambda table: table.place or 0)
 
 
-def misnamed(path: str) -> BadParameterError:
-    """What is to be said of a ``path`` that is no table's name."""
+def invalid_name(path: str) -> BadParameterError:
+    """The error for a ``path`` that cannot be the name of a table."""
     return BadParameterError(
-        f"{shown(path)} is no table's name: write table or schema.table, "
-        "quoted where a name has a space, dot, slash or quote.",
+        f"{excerpt(path)} is not the name of a table. Write table or schema.table; "
+        "put a name with a dot, slash or quote in double quotes.",
         parameter="table",
     )
 
@@ -66,14 +66,14 @@ def misnamed(path: str) -> BadParameterError:
 def _hint(tables: Mapping[int, Table], path: str, name: str) -> str:
     elsewhere = [str(table) for table in tables.values() if table.name.lower() == name.lower()]
     if elsewhere:
-        return f"No watched table is named {path}. Do you mean {' or '.join(elsewhere)}? Upper case wants quotes."
+        return f"No watched table is named {path}. Do you mean {' or '.join(elsewhere)}? Quote capital letters."
     return f"No watched table is named {path}. GET /tables lists them; sseapp.watch() adds one."
 
 
 def _parts(path: str) -> list[str]:
     match = _PATH.fullmatch(path)
     if match is None:
-        raise misnamed(path)
+        raise invalid_name(path)
     return [_unquoted(part) for part in match.groups() if part is not None]
 
 

@@ -1,7 +1,7 @@
-"""A filter and an order as SQL, meaning exactly what they mean in Python.
+"""Writes a filter and an order as SQL that means exactly what they mean in Python.
 
-Values are literals of no type yet, so that PostgreSQL reads each as its column's type and ordinary indexes serve. Run
-what contains them WITHOUT parameters: psycopg2 would take a ``%`` in a name or a value for a placeholder.
+Values are untyped literals, so that PostgreSQL gives each the type of its column and can use ordinary indexes. Run the
+statement WITHOUT parameters: psycopg2 would take a ``%`` in a name or a value for a placeholder.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from sseapp.query.conditions import Condition
 from sseapp.query.filters import Filter
 from sseapp.query.operators import Operator
 from sseapp.query.query import Query
-from sseapp.tables.column_types import Form, column_type
+from sseapp.tables.column_types import Comparison, column_type
 from sseapp.tables.table import Table
 
-_COMPARISONS = {
+_OPERATORS = {
     Operator.EQ: SQL("{} = {}"),
     Operator.NEQ: SQL("{} <> {}"),
     Operator.GT: SQL("{} > {}"),
@@ -27,19 +27,19 @@ _COMPARISONS = {
     Operator.IN: SQL("{} IN ({})"),
 }
 _AS_TEXT = SQL('{}::text COLLATE "C"')
-_AS_SHOWN = SQL("""(to_json({}) #>> '{{}}') COLLATE "C" """)
-# not IS NULL: a composite whose fields are all null is a value in JSON
+_AS_JSON_TEXT = SQL("""(to_json({}) #>> '{{}}') COLLATE "C" """)
+# not IS NULL: that is true of a composite whose fields are all null, which JSON shows as an object
 _NULL = {Operator.IS_NULL: SQL("{} IS NOT DISTINCT FROM NULL"), Operator.IS_NOT_NULL: SQL("{} IS DISTINCT FROM NULL")}
-_SHOWN_NULL = {
+_JSON_NULL = {
     Operator.IS_NULL: SQL("coalesce(json_typeof(to_json({})), 'null') = 'null'"),
     Operator.IS_NOT_NULL: SQL("coalesce(json_typeof(to_json({})), 'null') <> 'null'"),
 }
 
 
 def clause(filter_: Filter, table: Table, alias: str) -> Composable:
-    """The condition of ``filter_`` on a row of ``table`` that goes by ``alias``.
+    """The condition of ``filter_`` on the row ``alias`` of ``table``.
 
-    Raises :exc:`~sseapp.errors.ShapeChangedError` where the table has come to lack one of its columns.
+    Raises :exc:`~sseapp.errors.ShapeChangedError` where the table no longer has one of the filter's columns.
     """
     if any(condition.column not in table.columns for condition in filter_.conditions):
         raise ShapeChangedError
@@ -49,13 +49,13 @@ def clause(filter_: Filter, table: Table, alias: str) -> Composable:
 
 
 def order(query: Query, table: Table, alias: str = "t") -> Composable:
-    """The ORDER BY of ``query``; nothing where it has no order."""
+    """The ORDER BY clause of ``query``; empty where it has no order."""
     if not query.order:
         return SQL("")
     terms = []
     for term in query.order:
         column = table.by_name[term.column]
-        as_text = column_type(column).form is Form.TEXT
+        as_text = column_type(column).comparison is Comparison.CODE_POINT
         expression = (_AS_TEXT if as_text else SQL("{}")).format(Identifier(alias, column.name))
         direction = SQL(" DESC" if term.descending else "") + SQL(" NULLS FIRST" if term.nulls_first else " NULLS LAST")
         terms.append(expression + direction)
@@ -64,17 +64,17 @@ def order(query: Query, table: Table, alias: str = "t") -> Composable:
 
 def _condition(condition: Condition, alias: str) -> Composed:
     column = Identifier(alias, condition.column.name)
-    operator, form = condition.operator, column_type(condition.column).form
+    operator, kind = condition.operator, column_type(condition.column).comparison
     if operator in _NULL:
-        return (_SHOWN_NULL if column_type(condition.column).hides_null else _NULL)[operator].format(column)
+        return (_JSON_NULL if column_type(condition.column).may_print_null else _NULL)[operator].format(column)
     literals = SQL(", ").join(Quoted(literal.text) for literal in condition.literals)
-    comparison = _COMPARISONS[operator]
-    if form is Form.NATIVE:
+    comparison = _OPERATORS[operator]
+    if kind is Comparison.NATIVE:
         return comparison.format(column, literals)
-    if form is Form.SHOWN:
-        return comparison.format(_AS_SHOWN.format(column), literals)
+    if kind is Comparison.JSON_TEXT:
+        return comparison.format(_AS_JSON_TEXT.format(column), literals)
     exact = comparison.format(_AS_TEXT.format(column), literals)
     if operator in (Operator.EQ, Operator.IN):
-        # equal by code point is equal under every collation, and this is what an ordinary index finds
+        # an ordinary index finds the first; values equal by code point are equal in every collation
         return comparison.format(column, literals) + SQL(" AND ") + exact
     return exact

@@ -113,7 +113,7 @@ def _naming(table: str) -> Iterator[None]:
         yield
     except DatabaseError as error:
         if error.sqlstate == _INVALID_NAME:
-            raise catalog.misnamed(table) from None
+            raise catalog.invalid_name(table) from None
         raise
 
 

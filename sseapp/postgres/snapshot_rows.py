@@ -12,7 +12,7 @@ from sseapp.postgres import filter_sql, statements
 from sseapp.postgres.database import Database
 from sseapp.query.filters import Filter
 from sseapp.query.query import Query
-from sseapp.tables.row_json import name_text
+from sseapp.tables.row_json import json_string
 from sseapp.tables.table import Table
 
 
@@ -57,6 +57,6 @@ def read(database: Database, table: Table, query: Query, filter_: Filter) -> Row
 
 def data(table: Table, rows: Rows, *, head: str = "", tail: str = "") -> str:
     """The JSON of ``rows`` with the table's name and key: the data of ``snapshot`` and ``rows``."""
-    key = "null" if table.key is None else "[" + ",".join(map(name_text, table.key)) + "]"
+    key = "null" if table.key is None else "[" + ",".join(map(json_string, table.key)) + "]"
     more = "true" if rows.more else "false"
-    return f'{{{head}"table":{name_text(str(table))},"key":{key},"rows":[{",".join(rows.rows)}],"more":{more}{tail}}}'
+    return f'{{{head}"table":{json_string(str(table))},"key":{key},"rows":[{",".join(rows.rows)}],"more":{more}{tail}}}'

@@ -9,14 +9,14 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from sseapp.errors import BadParameterError
-from sseapp.messages import shown
+from sseapp.messages import excerpt
 from sseapp.query.operators import ORDERING, Operator
 from sseapp.tables.column_types import column_type
 from sseapp.tables.table import Column
 from sseapp.tables.value_type import Literal
 
-MOST_MEMBERS = 1000
-"""of ``in``"""
+MAX_MEMBERS = 1000
+"""The longest list of ``in``."""
 
 _VALUED = {operator.value: operator for operator in Operator if "." not in operator.value}
 _MEMBER = re.compile(r'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^,"]*))(?P<end>,|$)', re.DOTALL)
@@ -24,7 +24,7 @@ _MEMBER = re.compile(r'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^,"]*))(?P<en
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What one column must meet. ``in`` has its literals sorted, each once; ``is`` has none."""
+    """A test of one column. The literals of ``in`` are sorted and without repetition; ``is`` has none."""
 
     column: Column
     operator: Operator
@@ -38,7 +38,7 @@ class Condition:
 
 
 def parse(column: Column, text: str, *, tz: ZoneInfo, parameter: str) -> Condition:
-    """Read ``<op>.<value>``. Raises :exc:`~sseapp.errors.BadParameterError` that says what would do."""
+    """Parse ``<op>.<value>``. Raises :exc:`~sseapp.errors.BadParameterError` that says what to write instead."""
     name, dot, rest = text.partition(".")
     if name == "is" and dot:
         return _parse_is(column, rest, parameter)
@@ -56,26 +56,30 @@ def parse(column: Column, text: str, *, tz: ZoneInfo, parameter: str) -> Conditi
 
 
 def _refuse_operator(column: Column, text: str, parameter: str) -> NoReturn:
-    name = shown(column.name)
-    if text.startswith("not."):
-        hint = "There is no `not`: write neq, is.not_null, or the opposite comparison."
+    name, dot, _ = text.partition(".")
+    if name == "not" and dot:
+        problem = "There is no `not`; use neq, is.not_null or the opposite comparison."
+    elif name in _VALUED or name == "is":
+        problem = f"The value is missing; write {parameter}={name}.<value>."
+    elif column_type(column).comparable:
+        problem = f"The operator is missing; did you mean {parameter}=eq.{text[:40]}?"
     else:
-        hint = f"Write {parameter}=<op>.<value>, with one of {_fitting(column)}; for instance {parameter}=is.not_null."
-    raise BadParameterError(f"{shown(text)} is no condition on the column {name}. {hint}", parameter=parameter)
+        problem = f"The operator is missing; did you mean {parameter}=is.not_null?"
+    raise BadParameterError(f"{problem} {_operators_of(column)}", parameter=parameter)
 
 
-def _fitting(column: Column) -> str:
+def _operators_of(column: Column) -> str:
     value_type = column_type(column)
     names = ["eq", "neq", "gt", "gte", "lt", "lte", "in"] if value_type.ordered else ["eq", "neq", "in"]
-    return " ".join([*(names if value_type.comparable else []), "is"])
+    allowed = " ".join([*(names if value_type.comparable else []), "is"])
+    return f"The column {excerpt(column.name)} ({column.type}) takes {allowed}."
 
 
 def _require(column: Column, operator: Operator, parameter: str) -> None:
     value_type = column_type(column)
     if not value_type.comparable or (operator in ORDERING and not value_type.ordered):
         raise BadParameterError(
-            f"The column {shown(column.name)} ({column.type}) takes {_fitting(column)} only: "
-            f"{operator.value} has no meaning there that SQL and live changes share.",
+            f"{operator.value} does not mean the same to SQL and to live changes here. {_operators_of(column)}",
             parameter=parameter,
         )
 
@@ -88,30 +92,30 @@ def _parse_is(column: Column, what: str, parameter: str) -> Condition:
         return Condition(column, Operator.EQ, (Literal(lower, lower == "true"),))
     known = "null, not_null, true or false" if column.base == "bool" else "null or not_null"
     raise BadParameterError(
-        f"'is' cannot ask the column {shown(column.name)} ({column.type}) for {shown(what)}; write {known}.",
+        f"{excerpt(what)} cannot follow `is` on the column {excerpt(column.name)} ({column.type}); write {known}.",
         parameter=parameter,
     )
 
 
 def _members(text: str, parameter: str) -> list[str]:
-    """The members of ``(a,b,"c,d")``; a backslash within quotes takes the next character as it is."""
+    """The members of ``(a,b,"c,d")``. Within quotes, a backslash escapes the next character."""
     if len(text) < 2 or text[0] != "(" or text[-1] != ")":  # noqa: PLR2004 - two brackets
-        raise BadParameterError('Write a list in brackets: in.(a,b,"c,d").', parameter=parameter)
+        raise BadParameterError('Write the list in parentheses: in.(a,b,"c,d").', parameter=parameter)
     if text == "()":
-        raise BadParameterError('The list is empty; an empty text is written in.("").', parameter=parameter)
-    members, at, inner = [], 0, text[1:-1]
+        raise BadParameterError('The list is empty. For an empty text write in.("").', parameter=parameter)
+    members, position, inner = [], 0, text[1:-1]
     while True:
-        match = _MEMBER.match(inner, at)
+        match = _MEMBER.match(inner, position)
         if match is None:
             raise BadParameterError(
-                "A member with a comma, quote or bracket is written in double quotes, and a quote within it "
-                'with a backslash: in.("a,b","say \\"hi\\"").',
+                "Put a member with a comma or a quote in double quotes, and a backslash before each quote in it: "
+                'in.("a,b","say \\"hi\\"").',
                 parameter=parameter,
             )
         quoted = match["quoted"]
         members.append(match["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL))
-        if len(members) > MOST_MEMBERS:
-            raise BadParameterError(f"The list has more than {MOST_MEMBERS} members.", parameter=parameter)
+        if len(members) > MAX_MEMBERS:
+            raise BadParameterError(f"The list has more than {MAX_MEMBERS} members.", parameter=parameter)
         if not match["end"]:
             return members
-        at = match.end()
+        position = match.end()

@@ -1,4 +1,4 @@
-"""From a row to the filters that it matches, out of very many."""
+"""Finds which of very many filters a row matches."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sseapp.tables.column_types import Row, Value, ValueType, types_of
 T = TypeVar("T")
 
 _Bounds = tuple[str, Value | None, Value | None]
-"""A column, with the least and greatest value that a filter may take there."""
+"""A column, and the least and greatest value that a filter allows there."""
 
 
 class FilterIndex(Generic[T]):
     """The filters of one table, each with the items that share it.
 
-    A row finds a filter through its equalities (hashes, one within the other), then through its interval on one
-    column; what is left of the conditions is tested on the filters found. So a row costs the logarithm of the number
-    of intervals and the matches. A filter with neither is tested on every row.
+    A lookup goes by the filters' equalities (nested hash tables), then by their interval on one column. The filters
+    it finds are tested in full. So a row costs the logarithm of the number of intervals plus the matches. A filter
+    with neither equality nor interval is tested on every row.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class FilterIndex(Generic[T]):
         entry.items[item] = None
 
     def remove(self, filter_: Filter, item: T) -> None:
-        """Forget ``item`` under ``filter_``, where it is there."""
+        """Remove ``item`` from under ``filter_``, if it is there."""
         entry = self._entries.get(filter_)
         if entry is None:
             return
@@ -52,11 +52,11 @@ class FilterIndex(Generic[T]):
 
     @property
     def takes_all(self) -> bool:
-        """Whether every row matches every filter there is."""
+        """Whether every filter takes every row."""
         return self._entries.keys() <= {Filter()}
 
-    def candidates(self, members: Mapping[str, str]) -> list[T]:
-        """The items whose filter the row matches, which ``members`` gives as raw JSON texts by column.
+    def matching(self, members: Mapping[str, str]) -> list[T]:
+        """The items whose filter matches the row. ``members`` holds its raw JSON texts by column.
 
         Raises :exc:`~sseapp.errors.ShapeChangedError` where the row does not fit the columns' types.
         """
@@ -70,12 +70,12 @@ class FilterIndex(Generic[T]):
             yield from entry.items
 
     def __len__(self) -> int:
-        """How many different filters there are."""
+        """The number of different filters."""
         return len(self._entries)
 
 
 class _Path:
-    """Where a filter stands: under these values of these columns, and there under an interval, or none."""
+    """Where a filter is kept: under values of some columns, and below them under an interval, if it has one."""
 
     __slots__ = ("bounds", "equalities")
 
@@ -85,7 +85,7 @@ class _Path:
 
 
 class _Entry(Generic[T]):
-    """A filter and the items that share it; hashed by identity, which is cheap."""
+    """A filter and the items that share it. Entries hash by identity, which is cheap."""
 
     __slots__ = ("filter", "items", "paths")
 
@@ -96,7 +96,7 @@ class _Entry(Generic[T]):
 
 
 class _Node(Generic[T]):
-    """The filters that agree in some equalities: by a further equality, by an interval, or by neither."""
+    """The filters that share some equalities, each kept by one more equality, by its interval, or by neither."""
 
     __slots__ = ("_equal", "_ranges", "_rest")
 
@@ -116,7 +116,7 @@ class _Node(Generic[T]):
             self._ranges.setdefault(column, Intervals()).add(lower, upper, entry)
 
     def remove(self, path: _Path, entry: _Entry[T], depth: int = 0) -> None:
-        """Forget ``entry``, and every node that is empty then: equalities come and go by the million."""
+        """Remove ``entry`` and every node left empty: equalities come and go by the million."""
         if depth < len(path.equalities):
             column, value = path.equalities[depth]
             node = self._equal[column][value]
@@ -134,7 +134,7 @@ class _Node(Generic[T]):
                 del self._ranges[column]
 
     def collect(self, row: Mapping[str, Value], found: list[_Entry[T]]) -> None:
-        """Append to ``found`` every entry that ``row`` may match."""
+        """Append to ``found`` every entry that may match ``row``."""
         found.extend(self._rest)
         for column, nodes in self._equal.items():
             node = nodes.get(row[column])
@@ -143,14 +143,14 @@ class _Node(Generic[T]):
         for column, intervals in self._ranges.items():
             value = row[column]
             if value is not None:
-                intervals.holding(value, found)
+                intervals.containing(value, found)
 
     def __bool__(self) -> bool:
         return bool(self._rest or self._equal or self._ranges)
 
 
 def _paths(filter_: Filter) -> list[_Path]:
-    """One path, or without an equality one for each member of the shortest ``in``: a row meets one member."""
+    """One path; without an equality, one for each member of the shortest ``in``, of which a row equals one at most."""
     bounds = _bounds(filter_)
     equal: dict[str, Value] = {}
     lists: list[tuple[str, list[Value]]] = []
@@ -169,7 +169,7 @@ def _paths(filter_: Filter) -> list[_Path]:
 
 
 def _bounds(filter_: Filter) -> _Bounds | None:
-    """The tightest interval that the filter has on one column, one with two bounds if there is any."""
+    """The filter's interval on one column, preferably one with two bounds."""
     found: dict[str, tuple[Value | None, Value | None]] = {}
     for condition in filter_.conditions:
         if condition.operator not in ORDERING:

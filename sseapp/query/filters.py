@@ -1,4 +1,4 @@
-"""A filter: the conditions that a row must meet. :mod:`sseapp.postgres.filter_sql` writes the same as SQL."""
+"""A filter: the conditions that a row must meet. :mod:`sseapp.postgres.filter_sql` writes the same filter as SQL."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _Test = tuple[str, Callable[[str], Value], operators.Test]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Conditions that must all hold; none at all takes every row.
+    """Conditions that must all be true. A filter without conditions takes every row.
 
-    They are kept sorted, each once, so that two spellings of one query are equal. ``canonical`` is their text, the
-    same in every process; ``columns`` are the names they look at.
+    They are sorted and without repetition, so two spellings of one filter are equal. ``canonical`` is their text, the
+    same in every process. ``columns`` are the names of the columns they use.
     """
 
     conditions: tuple[Condition, ...] = field(default=(), hash=False)
@@ -35,24 +35,24 @@ class Filter:
         object.__setattr__(self, "_tests", tuple(_compiled(condition) for condition in ordered))
 
     def matches(self, members: Mapping[str, str]) -> bool:
-        """Whether a row meets every condition. ``members`` are its raw JSON texts by column.
+        """Whether a row meets every condition. ``members`` holds its raw JSON texts by column.
 
         Raises :exc:`~sseapp.errors.ShapeChangedError` where the row does not fit the columns' types.
         """
-        for name, value, test in self._tests:  # noqa: SIM110 - a generator costs as much again as the tests
+        for name, value, test in self._tests:  # noqa: SIM110 - a generator would double the cost
             if not test(value(raw_member(members, name))):
                 return False
         return True
 
     def accepts(self, row: Mapping[str, Value]) -> bool:
-        """The same of a row whose values were read already."""
+        """The same for a row whose values are parsed."""
         for name, _, test in self._tests:  # noqa: SIM110
             if not test(row[name]):
                 return False
         return True
 
-    def narrowed(self, conditions: Iterable[Condition]) -> Filter:
-        """This filter with further conditions."""
+    def with_conditions(self, conditions: Iterable[Condition]) -> Filter:
+        """This filter with more conditions."""
         return Filter((*self.conditions, *conditions))
 
 

@@ -1,4 +1,4 @@
-"""From a value to the intervals that hold it: as many steps as the logarithm of their number, and the answers."""
+"""Finds the intervals that contain a value, in steps of the logarithm of their number plus the matches."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ T = TypeVar("T")
 
 
 class Intervals(Generic[T]):
-    """Entries by a closed interval of values; ``None`` for a bound is no bound.
+    """Entries by a closed interval of values; a bound of ``None`` is unbounded.
 
-    Bounded intervals stand in a treap by their lower bound, each node with the greatest upper bound below it; half-open
-    ones in sorted lists, where those that hold a value are a slice. Nothing is ever rebuilt, so nobody waits for it.
+    Intervals with two bounds are in a treap (a randomly balanced search tree) sorted by lower bound; each node knows
+    the greatest upper bound of its subtree. Those with one bound are in sorted lists, where the matches are a slice.
+    No step rebuilds the whole, so no change has to wait for one.
     """
 
     __slots__ = ("_ends", "_root", "_starts")
 
     def __init__(self) -> None:
         self._root: _Node[T] | None = None
-        self._starts: _Ends[T] = _Ends()
-        self._ends: _Ends[T] = _Ends()
+        self._starts: _OneBound[T] = _OneBound()
+        self._ends: _OneBound[T] = _OneBound()
 
     def add(self, lower: Value | None, upper: Value | None, entry: T) -> None:
         """Keep ``entry`` under an interval that has at least one bound."""
@@ -35,7 +36,7 @@ class Intervals(Generic[T]):
             self._root = _insert(self._root, lower, upper, entry)
 
     def remove(self, lower: Value | None, upper: Value | None, entry: T) -> None:
-        """Forget ``entry``. Raises :exc:`KeyError` where it is not kept under that interval."""
+        """Remove ``entry``. Raises :exc:`KeyError` where it is not kept under that interval."""
         if upper is None:
             self._starts.remove(lower, entry)
         elif lower is None:
@@ -43,30 +44,30 @@ class Intervals(Generic[T]):
         else:
             self._root = _delete(self._root, lower, upper, entry)
 
-    def holding(self, value: Value, found: list[T]) -> None:
-        """Append to ``found`` every entry whose interval holds ``value``."""
-        self._starts.up_to(value, found)
-        self._ends.from_on(value, found)
-        waiting = [self._root]
-        while waiting:
-            node = waiting.pop()
+    def containing(self, value: Value, found: list[T]) -> None:
+        """Append to ``found`` every entry whose interval contains ``value``."""
+        self._starts.starting_up_to(value, found)
+        self._ends.ending_from(value, found)
+        pending = [self._root]
+        while pending:
+            node = pending.pop()
             while node is not None and node.greatest >= value:
                 if node.lower > value:
                     node = node.left
                     continue
                 if node.upper >= value:
                     found.extend(node.entries)
-                # all to the left begin early enough: what ends late enough there is an answer, so this is no detour
+                # intervals on the left start early enough; one that also ends late enough is a match
                 if node.left is not None and node.left.greatest >= value:
-                    waiting.append(node.left)
+                    pending.append(node.left)
                 node = node.right
 
     def __bool__(self) -> bool:
         return self._root is not None or bool(self._starts.bounds) or bool(self._ends.bounds)
 
 
-class _Ends(Generic[T]):
-    """Entries by one bound, the bounds sorted."""
+class _OneBound(Generic[T]):
+    """Entries by their only bound; the bounds are sorted."""
 
     __slots__ = ("bounds", "entries")
 
@@ -86,17 +87,17 @@ class _Ends(Generic[T]):
             del self.entries[bound]
             del self.bounds[bisect_left(self.bounds, bound)]
 
-    def up_to(self, value: Value, found: list[T]) -> None:
+    def starting_up_to(self, value: Value, found: list[T]) -> None:
         for bound in self.bounds[: bisect_right(self.bounds, value)]:
             found.extend(self.entries[bound])
 
-    def from_on(self, value: Value, found: list[T]) -> None:
+    def ending_from(self, value: Value, found: list[T]) -> None:
         for bound in self.bounds[bisect_left(self.bounds, value) :]:
             found.extend(self.entries[bound])
 
 
 class _Node(Generic[T]):
-    """A node of the treap: searched by (lower, upper), and a heap by ``weight``, which keeps it shallow."""
+    """A node of the treap: sorted by (lower, upper), and a heap by its random ``weight``, which keeps it shallow."""
 
     __slots__ = ("entries", "greatest", "left", "lower", "right", "upper", "weight")
 
@@ -109,8 +110,8 @@ class _Node(Generic[T]):
         self.left: _Node[T] | None = None
         self.right: _Node[T] | None = None
 
-    def measure(self) -> None:
-        """Take ``greatest`` from the children anew."""
+    def update(self) -> None:
+        """Compute ``greatest`` again from the children."""
         greatest = self.upper
         if self.left is not None and self.left.greatest > greatest:
             greatest = self.left.greatest
@@ -129,15 +130,15 @@ def _insert(node: _Node[T] | None, lower: Value, upper: Value, entry: T) -> _Nod
         left = node.left = _insert(node.left, lower, upper, entry)
         if left.weight > node.weight:
             node.left, left.right = left.right, node
-            node.measure()
+            node.update()
             node = left
     else:
         right = node.right = _insert(node.right, lower, upper, entry)
         if right.weight > node.weight:
             node.right, right.left = right.left, node
-            node.measure()
+            node.update()
             node = right
-    node.measure()
+    node.update()
     return node
 
 
@@ -151,12 +152,12 @@ def _delete(node: _Node[T] | None, lower: Value, upper: Value, entry: T) -> _Nod
         node.left = _delete(node.left, lower, upper, entry)
     else:
         node.right = _delete(node.right, lower, upper, entry)
-    node.measure()
+    node.update()
     return node
 
 
 def _merged(left: _Node[T] | None, right: _Node[T] | None) -> _Node[T] | None:
-    """One treap of two, all of ``left`` lying before all of ``right``."""
+    """One treap out of two, where all of ``left`` sorts before all of ``right``."""
     if left is None or right is None:
         return left or right
     if left.weight > right.weight:
@@ -165,5 +166,5 @@ def _merged(left: _Node[T] | None, right: _Node[T] | None) -> _Node[T] | None:
     else:
         right.left = _merged(left, right.left)
         top = right
-    top.measure()
+    top.update()
     return top

@@ -11,7 +11,7 @@ Test = Callable[[Value], bool]
 
 
 class Operator(Enum):
-    """An operator, by its canonical spelling. None but ``is.null`` is true of a null."""
+    """An operator by its canonical spelling. Only ``is.null`` is true of a null."""
 
     EQ = "eq"
     NEQ = "neq"
@@ -38,7 +38,7 @@ _TESTS: dict[Operator, Callable[[Value], Test]] = {
 
 
 def test(operator: Operator, literals: Sequence[Value]) -> Test:
-    """The test of a row's value against ``operator`` and its literals' values."""
+    """A function that tests a row's value with ``operator`` and the values of its literals."""
     if operator is Operator.IS_NULL:
         return lambda value: value is None
     if operator is Operator.IS_NOT_NULL:

@@ -1,4 +1,4 @@
-"""How the single values of parameters are written: durations, switches, counts, names of columns, an order."""
+"""Parses the values of single parameters: durations, yes or no, counts, lists of columns, an order."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sseapp import durations
 from sseapp.errors import BadParameterError
-from sseapp.messages import shown
+from sseapp.messages import excerpt
 from sseapp.tables.table import Table
 
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0}
-_DURATION = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)(ms|s|m|)", re.ASCII)
-_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_SPAN = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
-_LONGEST_SPAN = 3660 * 86_400
+_MAX_WINDOW = 3660 * durations.DAY
 _SWITCHES = {"yes": True, "true": True, "no": False, "false": False}
 _QUOTED = r'"(?:[^"]|"")*"'
 _NAME = re.compile(rf'({_QUOTED}|[^,"]+)(,|$)', re.DOTALL)
@@ -23,62 +20,61 @@ _TERM = re.compile(rf'({_QUOTED}|[^,"]+?)(?:\.(asc|desc))?(?:\.(nullsfirst|nulls
 
 @dataclass(frozen=True, slots=True)
 class OrderTerm:
-    """One column of an order. ``nulls_first`` is as PostgreSQL has it (last, or first in a descending order)."""
+    """One column of an order. As in PostgreSQL, nulls come last, and first in a descending order."""
 
     column: str
     descending: bool = False
     nulls_first: bool = False
 
 
-def seconds(text: str, *, parameter: str, least: float, most: float) -> float:
-    """Read ``20``, ``20s``, ``500ms`` or ``1m``. Raises :exc:`~sseapp.errors.BadParameterError`, as all here do."""
-    match = _DURATION.fullmatch(text)
-    found = float(match[1]) * _SECONDS[match[2]] if match else None
-    if found is None or not least <= found <= most:
+def seconds(text: str, *, parameter: str, minimum: float, maximum: float) -> float:
+    """Parse a duration. Raises :exc:`~sseapp.errors.BadParameterError`, as all functions here do."""
+    try:
+        return durations.seconds(text, minimum=minimum, maximum=maximum)
+    except ValueError:
         raise BadParameterError(
-            f"{shown(text)} cannot be used; write a duration from {least:g}s to {most:g}s, such as 2s or 500ms.",
+            f"{excerpt(text)} is not a duration from {minimum:g}s to {maximum:g}s, such as 2s or 500ms.",
             parameter=parameter,
-        )
-    return found
+        ) from None
 
 
-def span(text: str, *, parameter: str) -> timedelta:
-    """Read the length of a window: ``90s``, ``15m``, ``24h``, ``7d``, ``2w``."""
-    match = _SPAN.fullmatch(text)
-    found = int(match[1]) * _SPANS[match[2]] if match else 0
-    if not 0 < found <= _LONGEST_SPAN:
+def window_length(text: str, *, parameter: str) -> timedelta:
+    """Parse the length of a moving window: whole seconds, with a unit."""
+    try:
+        found = durations.seconds(text, minimum=1, maximum=_MAX_WINDOW)
+    except ValueError:
+        found = 0.0
+    if not found or not found.is_integer() or text[-1].isdigit():
         raise BadParameterError(
-            f"{shown(text)} is no length of a window; write 90s, 15m, 24h, 7d or 2w, up to ten years.",
+            f"{excerpt(text)} is not the length of a window. Write 90s, 15m, 24h, 7d or 2w; ten years at most.",
             parameter=parameter,
         )
     return timedelta(seconds=found)
 
 
 def switch(text: str, *, parameter: str) -> bool:
-    """Read ``yes`` or ``no``."""
+    """Parse ``yes`` or ``no``."""
     if text.lower() not in _SWITCHES:
-        raise BadParameterError(f"{shown(text)} is neither yes nor no.", parameter=parameter)
+        raise BadParameterError(f"{excerpt(text)} is neither yes nor no.", parameter=parameter)
     return _SWITCHES[text.lower()]
 
 
-def count(text: str, *, parameter: str, most: int) -> int:
-    """Read a whole number from 0 to ``most``."""
-    if not re.fullmatch(r"\d{1,15}", text, re.ASCII) or int(text) > most:
-        raise BadParameterError(
-            f"{shown(text)} cannot be used; write a whole number from 0 to {most}.", parameter=parameter
-        )
+def count(text: str, *, parameter: str, maximum: int) -> int:
+    """Parse a whole number from 0 to ``maximum``."""
+    if not re.fullmatch(r"\d{1,15}", text, re.ASCII) or int(text) > maximum:
+        raise BadParameterError(f"{excerpt(text)} is not a whole number from 0 to {maximum}.", parameter=parameter)
     return int(text)
 
 
 def unquoted(name: str) -> str:
-    """A name as it is, or without the double quotes that it is written in (as in SQL, ``""`` is one of its own)."""
+    """``name`` without its double quotes, if it has them. As in SQL, ``""`` within them is one quote."""
     if len(name) > 1 and name[0] == name[-1] == '"':
         return name[1:-1].replace('""', '"')
     return name
 
 
 def columns(text: str, table: Table, *, parameter: str) -> tuple[str, ...] | None:
-    """Read ``a,b,"c,d"``: in the table's order, the key always with them; ``None`` where that is all there are."""
+    """Parse ``a,b,"c,d"``. The result adds the key and has the table's order; ``None`` means all columns."""
     names = {
         _known(match[1], table, parameter)
         for match in _matches(_NAME, text, parameter, 'a,b; a name with a comma in double quotes: "a,b"')
@@ -89,7 +85,7 @@ def columns(text: str, table: Table, *, parameter: str) -> tuple[str, ...] | Non
 
 
 def order(text: str, table: Table, *, parameter: str) -> tuple[OrderTerm, ...]:
-    """Read ``created_at.desc,id``, each column with ``.asc`` or ``.desc``, ``.nullsfirst`` or ``.nullslast``."""
+    """Parse ``created_at.desc,id``. A column may take ``.asc`` or ``.desc``, and ``.nullsfirst`` or ``.nullslast``."""
     terms: dict[str, OrderTerm] = {}
     for match in _matches(_TERM, text, parameter, 'created_at.desc,id; a name with a dot in double quotes: "a.b".desc'):
         name, descending = _known(match[1], table, parameter), match[2] == "desc"
@@ -99,12 +95,12 @@ def order(text: str, table: Table, *, parameter: str) -> tuple[OrderTerm, ...]:
 
 
 def _matches(pattern: re.Pattern[str], text: str, parameter: str, example: str) -> list[re.Match[str]]:
-    """The matches of ``pattern`` one after the other, up to the end of ``text``."""
+    """The matches of ``pattern``, each beginning where the one before ended, up to the end of ``text``."""
     found, at = [], 0
     while True:
         match = pattern.match(text, at)
         if match is None:
-            raise BadParameterError(f"{shown(text)} is no list of columns; write {example}.", parameter=parameter)
+            raise BadParameterError(f"{excerpt(text)} is not a list of columns. Write {example}.", parameter=parameter)
         found.append(match)
         at = match.end()
         if at == len(text) and match[match.lastindex or 0] != ",":
@@ -114,11 +110,11 @@ def _matches(pattern: re.Pattern[str], text: str, parameter: str, example: str) 
 def _known(name: str, table: Table, parameter: str) -> str:
     name = unquoted(name)
     if name not in table.by_name:
-        raise BadParameterError(f"{table} has no column {shown(name)}; {has(table)}.", parameter=parameter)
+        raise BadParameterError(f"{table} has no column {excerpt(name)}. {column_list(table)}", parameter=parameter)
     return name
 
 
-def has(table: Table) -> str:
-    """The columns of ``table``, for a message."""
+def column_list(table: Table) -> str:
+    """The columns of ``table``, for an error message."""
     names = [column.name for column in table.columns]
-    return "it has " + ", ".join(map(shown, names[:30])) + (" and more" if names[30:] else "")
+    return "Its columns are " + ", ".join(map(excerpt, names[:30])) + (" and more." if names[30:] else ".")

@@ -1,4 +1,4 @@
-"""The moving window of ``last``: where it begins, in steps that every process takes at the same moment."""
+"""Where the moving window of ``last`` begins. It moves in steps, which all processes take at the same moment."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _STEPS = 60
 
 
 def step(last: timedelta) -> timedelta:
-    """How far the window moves at once: a sixtieth of its length, between a second and a minute."""
+    """How far the window moves in one step: a sixtieth of its length, between a second and a minute."""
     return min(max(last / _STEPS, _SHORTEST), _LONGEST)
 
 
 def start(last: timedelta, now: datetime) -> datetime:
-    """The window's beginning at ``now`` (aware): at most one :func:`step` before ``now - last``."""
+    """The window's start at ``now`` (aware): at most one :func:`step` before ``now - last``."""
     moved = now - last - _EPOCH
     return _EPOCH + moved // step(last) * step(last)
 

@@ -1,4 +1,4 @@
-"""Which type of value a column has."""
+"""Finds the value type of a column, and reads the values of a row by it."""
 
 from __future__ import annotations
 
@@ -6,51 +6,60 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from sseapp.errors import ShapeChangedError
-from sseapp.messages import shown
-from sseapp.tables.number_types import Boolean, Numeric, Real, SingleReal, Whole
+from sseapp.messages import excerpt
+from sseapp.tables.number_types import Boolean, Float4, Float8, Integer, Numeric
 from sseapp.tables.table import Column
-from sseapp.tables.text_types import Json, Label, Opaque, PaddedText, Shown, Text, Uuid
-from sseapp.tables.time_types import Day, Moment, TimeOfDay, Timestamp, TimestampTz
-from sseapp.tables.value_type import NAN, Form, Literal, Value, ValueType
+from sseapp.tables.text_types import Char, EnumLabel, Json, NullTestOnly, OtherScalar, Text, Uuid
+from sseapp.tables.time_types import Date, DateTimeType, Time, Timestamp, TimestampTz
+from sseapp.tables.value_type import NAN, Comparison, Literal, Value, ValueType
 
-__all__ = ["NAN", "Form", "Literal", "Moment", "Row", "Value", "ValueType", "column_type"]
+__all__ = [
+    "NAN",
+    "Comparison",
+    "DateTimeType",
+    "Literal",
+    "Row",
+    "Value",
+    "ValueType",
+    "column_type",
+]
 
 _BASES: dict[str, type[ValueType]] = {
-    "int2": Whole,
-    "int4": Whole,
-    "int8": Whole,
-    "oid": Whole,
+    "int2": Integer,
+    "int4": Integer,
+    "int8": Integer,
+    "oid": Integer,
     "numeric": Numeric,
-    "float4": SingleReal,
-    "float8": Real,
+    "float4": Float4,
+    "float8": Float8,
     "bool": Boolean,
     "text": Text,
     "varchar": Text,
     "name": Text,
-    "bpchar": PaddedText,
+    "bpchar": Char,
     "uuid": Uuid,
     "timestamptz": TimestampTz,
     "timestamp": Timestamp,
-    "date": Day,
-    "time": TimeOfDay,
+    "date": Date,
+    "time": Time,
     "json": Json,
     "jsonb": Json,
-    "xml": Opaque,
+    "xml": NullTestOnly,
 }
 
 
 @lru_cache(maxsize=4096)
 def column_type(column: Column) -> ValueType:
-    """The type of ``column``'s values. A type we do not know is compared by the text that it shows."""
+    """The value type of ``column``. Types without an entry of their own are compared by their JSON text."""
     if column.kind == "e":
-        return Label(column)
+        return EnumLabel(column)
     if column.kind != "b":
-        return Opaque(column)
-    return _BASES.get(column.base, Shown)(column)
+        return NullTestOnly(column)
+    return _BASES.get(column.base, OtherScalar)(column)
 
 
 class Row(dict[str, Value]):
-    """The values of one row by column, each read from its raw JSON text when it is first asked for."""
+    """The values of one row by column. Each is parsed from its raw JSON text on first use."""
 
     def __init__(self, members: Mapping[str, str], types: Mapping[str, ValueType]) -> None:
         super().__init__()
@@ -63,13 +72,13 @@ class Row(dict[str, Value]):
 
 
 def raw_member(members: Mapping[str, str], name: str) -> str:
-    """The raw JSON text of a column. Raises :exc:`~sseapp.errors.ShapeChangedError` where the row lacks it."""
+    """The raw JSON text of column ``name``. Raises :exc:`~sseapp.errors.ShapeChangedError` where the row has none."""
     try:
         return members[name]
     except KeyError:
-        raise ShapeChangedError(f"A row has no column {shown(name)}: the table's shape has changed.") from None
+        raise ShapeChangedError(f"A row has no column {excerpt(name)}: the table's shape has changed.") from None
 
 
 def types_of(columns: Iterable[Column]) -> dict[str, ValueType]:
-    """The types of some columns, by name."""
+    """The value types of ``columns`` by name."""
     return {column.name: column_type(column) for column in columns}

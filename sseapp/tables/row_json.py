@@ -1,7 +1,7 @@
-"""PostgreSQL's own JSON text of a row, taken apart without changing a byte of it.
+"""Splits the JSON text that PostgreSQL prints of a row into its members, without changing a byte.
 
-Values are kept as raw text: a ``numeric`` of 24 digits, a ``json`` column nested a thousand deep and a text of
-1 MB all pass through. Only the top level is scanned.
+Values stay raw text, because parsing would change some: a ``numeric`` of 24 digits, a ``json`` column nested a
+thousand deep, half a surrogate pair. Only the top level is scanned.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _BRACKET_OR_STRING = re.compile(rf"[{{\[]|[}}\]]|{_STRING}", re.DOTALL)
 
 
 def members(text: str) -> dict[str, str]:
-    """Map each column's name to its raw JSON text, in the order of ``text``.
+    """Each column's name with its raw JSON text, in the order of ``text``.
 
-    ``text`` is one JSON object as ``row_to_json`` prints it. Raises :exc:`ValueError` where it is not.
+    ``text`` is one JSON object as ``row_to_json`` prints it. Raises :exc:`ValueError` for anything else.
     """
     found: dict[str, str] = {}
     opening = _OPENING.match(text)
     if opening is None:
-        raise ValueError("not a row's JSON: no object")
+        raise ValueError("not a row's JSON: it does not start with {")
     at, separator = opening.end(), opening[1] or ","
     while separator == ",":
         member = _MEMBER.match(text, at)
@@ -40,15 +40,15 @@ def members(text: str) -> dict[str, str]:
         found[loads(name) if "\\" in name else name[1:-1]] = value
         end = _SEPARATOR.match(text, at)
         if end is None:
-            raise ValueError(f"not a row's JSON: no end of the member at {at}")
+            raise ValueError(f"not a row's JSON: no comma or brace at {at}")
         separator, at = end.group(1), end.end()
     if not _ENDING.match(text, at):
-        raise ValueError(f"not a row's JSON: more after its end at {at}")
+        raise ValueError(f"not a row's JSON: text after its end at {at}")
     return found
 
 
 def _nested_end(text: str, at: int) -> int:
-    """Where the array or object that begins at ``at`` ends. Brackets are counted, so no depth is too deep."""
+    """Where the array or object that begins at ``at`` ends. It counts brackets, so any depth will do."""
     if not text.startswith(("{", "["), at):
         raise ValueError(f"not a row's JSON: no value at {at}")
     depth = 0
@@ -64,13 +64,13 @@ def _nested_end(text: str, at: int) -> int:
 
 
 def subset(row: Mapping[str, str], columns: Iterable[str]) -> str:
-    """JSON text of ``columns`` only, each value's own text kept. ``row`` is what :func:`members` returned."""
-    return "{" + ",".join(f"{name_text(name)}:{row[name]}" for name in columns if name in row) + "}"
+    """A JSON object of ``columns`` only, with each value's own text. ``row`` comes from :func:`members`."""
+    return "{" + ",".join(f"{json_string(name)}:{row[name]}" for name in columns if name in row) + "}"
 
 
-def name_text(name: str) -> str:
-    """``name`` as a JSON string the way PostgreSQL escapes it: only what RFC 8259 asks for."""
-    return '"' + _ESCAPED.sub(_escape, name) + '"'
+def json_string(text: str) -> str:
+    """``text`` as a JSON string. As in PostgreSQL, only what RFC 8259 requires is escaped."""
+    return '"' + _ESCAPED.sub(_escape, text) + '"'
 
 
 _ESCAPED = re.compile(r'["\\\x00-\x1f]')

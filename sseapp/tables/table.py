@@ -12,7 +12,7 @@ class Column:
     ``type`` is what ``format_type`` prints (``numeric(10,2)``); ``base`` is the ``typname`` below any domain
     (``int4``, ``timestamptz``, ``bpchar``); ``kind`` is ``pg_type.typtype`` of that base type
     (``b`` base, ``e`` enum, ``c`` composite, ``r`` range, ``m`` multirange), or ``a`` for an array.
-    ``labels`` are an enum's, in declared order.
+    ``labels`` are those of an enum, in declared order.
     """
 
     name: str
@@ -24,13 +24,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A watched table as of one generation.
+    """A watched table at one generation of its watch.
 
-    ``watch`` is the number of the watch, ``oid`` the relation's. ``key`` is ``None`` where only the whole row
-    identifies a row. ``generation`` counts the resets, the last one for ``reason``: what is of an older one no longer
-    serves.
-    ``only`` says that children by inheritance are left out (a plain parent), as the triggers leave them out.
-    ``place`` is that of its schema in the search path, ``None`` if it is not in it.
+    ``watch`` is the number of the watch, ``oid`` that of the relation. ``key`` is ``None`` where only the whole row
+    identifies a row. ``range`` is the column of ``start``, ``end`` and ``last``. ``generation`` counts the resets, of
+    which the latest happened for ``reason``; whatever belongs to an older generation is invalid.
+    ``only`` means: read with ONLY, without inheritance children, because the triggers do not see those either.
+    ``place`` is the position of its schema in the search path, ``None`` outside it.
     """
 
     watch: int

@@ -1,115 +1,123 @@
-"""Types that are text, and those that are only compared by the text that the row's JSON shows."""
+"""Text types, and the types that can only be compared by the text that the row's JSON shows."""
 
 from __future__ import annotations
 
 import json
-import re
-from itertools import pairwise
+import uuid
 
-from sseapp.messages import shown
+from sseapp.messages import excerpt
 from sseapp.tables.table import Column
-from sseapp.tables.value_type import Form, Literal, Value, ValueType
+from sseapp.tables.value_type import Comparison, Literal, Value, ValueType
 
-_HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_MAX_LABELS = 20
 
 
-def unquoted(raw: str) -> str:
-    """The text of a JSON string. Raises :exc:`ValueError` where ``raw`` is none."""
+def decode_string(raw: str) -> str:
+    """The text of a JSON string. Raises :exc:`ValueError` where ``raw`` is not a JSON string."""
     if len(raw) < 2 or raw[0] != '"':  # noqa: PLR2004 - two quotes
-        raise ValueError("no JSON string")
+        raise ValueError
     return str(json.loads(raw)) if "\\" in raw else raw[1:-1]
 
 
 class Text(ValueType):
     """``text``, ``varchar`` and ``name``, ordered by code point."""
 
-    form = Form.TEXT
+    comparison = Comparison.CODE_POINT
+    expected = "text"
 
     def _parse(self, text: str) -> Literal:
         return Literal(text, text)
 
-    def _read(self, raw: str) -> Value:
-        return unquoted(raw)
+    def _parse_json(self, raw: str) -> Value:
+        return decode_string(raw)
 
 
-class PaddedText(Text):
-    """``char(n)``: the blanks at its end mean nothing."""
+class Char(Text):
+    """``char(n)``: trailing spaces do not count."""
 
     def _parse(self, text: str) -> Literal:
         return super()._parse(text.rstrip(" "))
 
-    def _read(self, raw: str) -> Value:
-        return unquoted(raw).rstrip(" ")
+    def _parse_json(self, raw: str) -> Value:
+        return super()._parse_json(raw).rstrip(" ")
 
 
-class Label(ValueType):
-    """An enum, in the order in which its labels were declared. A value is a label's place."""
+class EnumLabel(ValueType):
+    """An enum, ordered as its labels were declared. The value is the label's position."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
-        self._places = {label: place for place, label in enumerate(column.labels)}
+        self._positions = {label: position for position, label in enumerate(column.labels)}
+
+    @property
+    def expected(self) -> str:
+        """Names the first labels."""
+        return "one of " + ", ".join(map(excerpt, self.column.labels[:_MAX_LABELS]))
 
     def _parse(self, text: str) -> Literal:
-        if text not in self._places:
-            raise ValueError(f"write one of {', '.join(map(shown, self.column.labels[:20]))}")
-        return Literal(text, self._places[text])
+        if text not in self._positions:
+            raise ValueError
+        return Literal(text, self._positions[text])
 
-    def _read(self, raw: str) -> Value:
-        place = self._places.get(unquoted(raw))
-        if place is None:
-            raise ValueError("no label of this enum")
-        return place
+    def _parse_json(self, raw: str) -> Value:
+        position = self._positions.get(decode_string(raw))
+        if position is None:
+            raise ValueError
+        return position
 
 
 class Uuid(ValueType):
-    """``uuid``: the order of its digits is that of its bytes."""
+    """``uuid``: its hexadecimal digits have the same order as its bytes."""
+
+    expected = "a UUID such as 123e4567-e89b-12d3-a456-426614174000"
 
     def _parse(self, text: str) -> Literal:
-        digits = text.strip().strip("{}").replace("-", "").lower()
-        if not _HEX.fullmatch(digits):
-            raise ValueError("write a UUID such as 123e4567-e89b-12d3-a456-426614174000")
-        bounds = (0, 8, 12, 16, 20, 32)
-        canonical = "-".join(digits[a:b] for a, b in pairwise(bounds))
+        try:
+            canonical = str(uuid.UUID(text.strip()))
+        except ValueError:
+            raise ValueError from None
         return Literal(canonical, canonical)
 
-    def _read(self, raw: str) -> Value:
-        return unquoted(raw)
+    def _parse_json(self, raw: str) -> Value:
+        return decode_string(raw)
 
 
-class Shown(ValueType):
-    """A type without an order that is safe to copy: equal is what shows as the same text."""
+class OtherScalar(ValueType):
+    """Any other base type. Python does not know its order; equal means the same text in the row's JSON."""
 
     ordered = False
-    form = Form.SHOWN
-    hides_null = True
+    comparison = Comparison.JSON_TEXT
+    may_print_null = True
+    expected = "text"
 
     def _parse(self, text: str) -> Literal:
         return Literal(text, text)
 
-    def _read(self, raw: str) -> Value:
-        # a type of an extension may show as an object or a number
-        return unquoted(raw) if raw[0] == '"' else raw
+    def _parse_json(self, raw: str) -> Value:
+        # some extensions' types print as an object or a number
+        return decode_string(raw) if raw[0] == '"' else raw
 
 
-class Opaque(ValueType):
-    """Arrays, composites, ranges, ``xml``: only whether there is a value can be asked."""
+class NullTestOnly(ValueType):
+    """Arrays, composites, ranges and ``xml``: only ``is.null`` and ``is.not_null`` are allowed."""
 
     ordered = False
     comparable = False
+    expected = "comparable; ask for is.null or is.not_null"
 
-    def _parse(self, text: str) -> Literal:  # noqa: ARG002 - whatever it is
-        raise ValueError("it can only be asked for is.null and is.not_null")
+    def _parse(self, text: str) -> Literal:  # noqa: ARG002 - no text is allowed
+        raise ValueError
 
-    def _read(self, raw: str) -> Value:
+    def _parse_json(self, raw: str) -> Value:
         return raw
 
 
-class Json(Opaque):
-    """``json`` and ``jsonb``. Their own ``null`` shows as SQL's does, and counts as it."""
+class Json(NullTestOnly):
+    """``json`` and ``jsonb``. JSON's own ``null`` prints like SQL's NULL, so the two count as one."""
 
-    hides_null = True
+    may_print_null = True
 
     def value(self, raw: str) -> Value:
-        """Whether there is a value: its text, or ``None``."""
-        # the text of json keeps the blanks that were typed
+        """The JSON text, or ``None``."""
+        # json keeps the spaces that were typed
         return super().value(raw.strip(" \t\n\r"))

@@ -1,6 +1,6 @@
-"""Types of time. Values are microseconds since 1970-01-01, days for ``date``.
+"""Date and time types. Values count microseconds since 1970-01-01; those of ``date`` count days.
 
-All numbers are int; the infinities are float's, which compare with any int.
+They are ints, except for the two infinities: floats, which compare with any int.
 """
 
 from __future__ import annotations
@@ -17,36 +17,38 @@ from sseapp.tables.value_type import Literal, Value, ValueType
 
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?)?"
 _OFFSET = r"(?P<offset>Z|(?P<sign>[+\- ])(?P<oh>\d\d)(?::?(?P<om>\d\d)(?::?(?P<os>\d\d))?)?)?"
-_MOMENT = re.compile(
+_TIMESTAMP = re.compile(
     rf"{gregorian_calendar.DATE}(?:[T ]{_TIME}{_OFFSET})?{gregorian_calendar.ERA}", re.ASCII | re.IGNORECASE
 )
 _DATE = re.compile(gregorian_calendar.DATE + gregorian_calendar.ERA, re.ASCII | re.IGNORECASE)
-_CLOCK = re.compile(_TIME, re.ASCII)
+_TIME_OF_DAY = re.compile(_TIME, re.ASCII)
 _INFINITIES = {"infinity": inf, "-infinity": -inf}
 _MICROSECOND = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a clock on the wall
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local time has no zone
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 
-FIRST_MOMENT = -210_866_803_200_000_000
+MIN_TIMESTAMP = -210_866_803_200_000_000
 """4714-11-24 BC, the first day that PostgreSQL knows."""
-LAST_MOMENT = 9_224_318_015_999_999_999
+MAX_TIMESTAMP = 9_224_318_015_999_999_999
 """The end of the year 294276."""
-FIRST_DAY = -2_440_588
-LAST_DAY = 2_145_042_905
+MIN_DATE = -2_440_588
+"""The same day, 4714-11-24 BC."""
+MAX_DATE = 2_145_042_905
+"""The end of the year 5874897."""
 
 
-def _microseconds(match: re.Match[str]) -> int:
-    """The time of day in a match of :data:`_TIME`; 24:00 is allowed, as PostgreSQL does."""
+def _time_of_day(match: re.Match[str]) -> int:
+    """The microseconds in a match of :data:`_TIME`. 24:00 is allowed, as in PostgreSQL."""
     hour, minute, second = (int(match[name] or 0) for name in ("hour", "minute", "second"))
     fraction = int((match["fraction"] or "").ljust(6, "0"))
     total = ((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction
-    if minute > 59 or second > 59 or total > time_zones.DAY:  # noqa: PLR2004 - a clock's
+    if minute > 59 or second > 59 or total > time_zones.DAY:  # noqa: PLR2004 - minutes of an hour
         raise ValueError("there is no such time of day")
     return total
 
 
-def _offset(match: re.Match[str]) -> int:
-    """The offset from UTC in a match of :data:`_OFFSET`. A space is the plus that form encoding made of it."""
+def _utc_offset(match: re.Match[str]) -> int:
+    """The microseconds in a match of :data:`_OFFSET`. A space is a plus that form encoding changed."""
     if not match["sign"]:
         return 0
     hours, minutes, seconds = (int(match[name] or 0) for name in ("oh", "om", "os"))
@@ -63,56 +65,58 @@ def _time_text(time: int) -> str:
     return f"{text}.{fraction:06d}".rstrip("0") if fraction else text
 
 
-class Moment(ValueType):
-    """A type with a date in it: what ``last`` can be asked of."""
+class DateTimeType(ValueType):
+    """A type that contains a date. ``last`` works on these only."""
 
     @abstractmethod
-    def at(self, instant: int, tz: ZoneInfo) -> Literal:
-        """The literal of ``instant``, in microseconds since 1970-01-01 (UTC), as this type shows it in ``tz``."""
+    def literal_at(self, instant: int, tz: ZoneInfo) -> Literal:
+        """The literal for ``instant`` (microseconds since 1970-01-01, UTC) as this type shows it in ``tz``."""
 
     @abstractmethod
-    def _of(self, value: int) -> Literal:
-        """The literal of a value of this type. Raises :exc:`ValueError` beyond what PostgreSQL can hold."""
+    def _literal(self, value: int) -> Literal:
+        """The literal for a finite value. Raises :exc:`ValueError` outside PostgreSQL's range."""
 
     @abstractmethod
-    def _finite(self, text: str, tz: ZoneInfo) -> int:
-        """The value of a literal that is no infinity. Raises :exc:`ValueError`."""
+    def _parse_finite(self, text: str, tz: ZoneInfo) -> int:
+        """The value of a literal that is not an infinity. Raises :exc:`ValueError`."""
 
-    def _parse_in(self, text: str, tz: ZoneInfo) -> Literal:
+    def _parse_in_zone(self, text: str, tz: ZoneInfo) -> Literal:
         text = text.strip().lower()
-        return self._parse(text) if text in _INFINITIES else self._of(self._finite(text, tz))
+        return self._parse(text) if text in _INFINITIES else self._literal(self._parse_finite(text, tz))
 
     def _parse(self, text: str) -> Literal:
         return Literal(text, _INFINITIES[text])
 
 
-class TimestampTz(Moment):
+class TimestampTz(DateTimeType):
     """``timestamptz``: an instant."""
 
     suffix: ClassVar[str] = "+00:00"
-    hint = "write a date or a timestamp such as 2026-01-31T12:00:00Z, or infinity"
+    expected = "a date or a timestamp such as 2026-01-31T12:00:00Z, or infinity"
 
-    def _finite(self, text: str, tz: ZoneInfo) -> int:
-        match = _MOMENT.fullmatch(text)
+    def _parse_finite(self, text: str, tz: ZoneInfo) -> int:
+        match = _TIMESTAMP.fullmatch(text)
         if match is None:
-            raise ValueError(self.hint)
-        wall = gregorian_calendar.matched_days(match) * time_zones.DAY + (_microseconds(match) if match["hour"] else 0)
-        return self._reckon(wall, _offset(match) if match["offset"] else None, tz)
+            raise ValueError
+        local = gregorian_calendar.matched_day_number(match) * time_zones.DAY
+        if match["hour"]:
+            local += _time_of_day(match)
+        return self._value_of(local, _utc_offset(match) if match["offset"] else None, tz)
 
-    def _reckon(self, wall: int, offset: int | None, tz: ZoneInfo) -> int:
-        """The value of a literal that shows ``wall``, at ``offset`` from UTC where it names one."""
-        return time_zones.instant(wall, tz) if offset is None else wall - offset
+    def _value_of(self, local: int, offset: int | None, tz: ZoneInfo) -> int:
+        """The value of a literal that shows ``local``, at ``offset`` from UTC where it names one."""
+        return time_zones.to_utc(local, tz) if offset is None else local - offset
 
-    def until(self, text: str, *, tz: ZoneInfo, parameter: str) -> tuple[Literal, bool]:
-        """Read an inclusive end: a bare date is in to its last microsecond."""
+    def end_literal(self, text: str, *, tz: ZoneInfo, parameter: str) -> tuple[Literal, bool]:
+        """Parse an inclusive end. A bare date includes all of its day."""
         if not _DATE.fullmatch(text.strip()):
-            return super().until(text, tz=tz, parameter=parameter)
-        # the first instant of the next day: a day has 23, 24 or 25 hours
+            return super().end_literal(text, tz=tz, parameter=parameter)
+        # not 24 hours later: with daylight saving a day has 23, 24 or 25
         self.literal(text, tz=tz, parameter=parameter)
-        day, era = gregorian_calendar.texts(gregorian_calendar.matched_days(_day_match(text)) + 1)
+        day, era = gregorian_calendar.date_and_era(_parse_date(text) + 1)
         return self.literal(day + era, tz=tz, parameter=parameter), False
 
-    def _read(self, raw: str) -> Value:
+    def _parse_json(self, raw: str) -> Value:
         text = raw[1:-1]
         if text in _INFINITIES:
             return _INFINITIES[text]
@@ -120,77 +124,77 @@ class TimestampTz(Moment):
             moment = datetime.fromisoformat(text)
         except ValueError:
             # BC, or beyond the year 9999
-            return self._finite(text, time_zones.UTC_ZONE)
+            return self._parse_finite(text, time_zones.UTC_ZONE)
         return (moment - (_EPOCH_UTC if moment.tzinfo else _EPOCH)) // _MICROSECOND
 
-    def at(self, instant: int, tz: ZoneInfo) -> Literal:  # noqa: ARG002 - an instant is the same everywhere
-        """The literal of ``instant`` itself."""
-        return self._of(instant)
+    def literal_at(self, instant: int, tz: ZoneInfo) -> Literal:  # noqa: ARG002 - an instant is the same everywhere
+        """The literal for ``instant`` itself."""
+        return self._literal(instant)
 
-    def _of(self, value: int) -> Literal:
-        if not FIRST_MOMENT <= value <= LAST_MOMENT:
-            raise ValueError("write a moment from 4714-11-24 BC to the year 294276")
+    def _literal(self, value: int) -> Literal:
+        if not MIN_TIMESTAMP <= value <= MAX_TIMESTAMP:
+            raise ValueError("PostgreSQL's timestamps go from 4714-11-24 BC to the year 294276")
         number, time = divmod(value, time_zones.DAY)
-        day, era = gregorian_calendar.texts(number)
+        day, era = gregorian_calendar.date_and_era(number)
         return Literal(f"{day}T{_time_text(time)}{self.suffix}{era}", value)
 
 
 class Timestamp(TimestampTz):
-    """``timestamp``: what a clock on the wall shows. A literal with an offset is read off the clock in ``tz``."""
+    """``timestamp``: local time. A literal with an offset is converted to the local time of ``tz``."""
 
     suffix = ""
 
-    def _reckon(self, wall: int, offset: int | None, tz: ZoneInfo) -> int:
-        return wall if offset is None else time_zones.wall(wall - offset, tz)
+    def _value_of(self, local: int, offset: int | None, tz: ZoneInfo) -> int:
+        return local if offset is None else time_zones.to_local(local - offset, tz)
 
-    def at(self, instant: int, tz: ZoneInfo) -> Literal:
-        """What a clock on the wall in ``tz`` shows."""
-        return self._of(time_zones.wall(instant, tz))
+    def literal_at(self, instant: int, tz: ZoneInfo) -> Literal:
+        """The local time in ``tz``."""
+        return self._literal(time_zones.to_local(instant, tz))
 
 
-class Day(Moment):
+class Date(DateTimeType):
     """``date``."""
 
-    hint = "write a date such as 2026-01-31, or infinity"
+    expected = "a date such as 2026-01-31, or infinity"
 
-    def _finite(self, text: str, tz: ZoneInfo) -> int:  # noqa: ARG002 - a day has the same name everywhere
-        return gregorian_calendar.matched_days(_day_match(text))
+    def _parse_finite(self, text: str, tz: ZoneInfo) -> int:  # noqa: ARG002 - a date means the same in every zone
+        return _parse_date(text)
 
-    def _read(self, raw: str) -> Value:
+    def _parse_json(self, raw: str) -> Value:
         text = raw[1:-1]
-        if text in _INFINITIES:
-            return _INFINITIES[text]
-        return gregorian_calendar.matched_days(_day_match(text))
+        return _INFINITIES[text] if text in _INFINITIES else _parse_date(text)
 
-    def at(self, instant: int, tz: ZoneInfo) -> Literal:
-        """The day that it is in ``tz``."""
-        return self._of(time_zones.wall(instant, tz) // time_zones.DAY)
+    def literal_at(self, instant: int, tz: ZoneInfo) -> Literal:
+        """The date in ``tz``."""
+        return self._literal(time_zones.to_local(instant, tz) // time_zones.DAY)
 
-    def _of(self, value: int) -> Literal:
-        if not FIRST_DAY <= value <= LAST_DAY:
-            raise ValueError("write a date from 4714-11-24 BC to the year 5874897")
-        return Literal("".join(gregorian_calendar.texts(value)), value)
+    def _literal(self, value: int) -> Literal:
+        if not MIN_DATE <= value <= MAX_DATE:
+            raise ValueError("PostgreSQL's dates go from 4714-11-24 BC to the year 5874897")
+        return Literal("".join(gregorian_calendar.date_and_era(value)), value)
 
 
-def _day_match(text: str) -> re.Match[str]:
+def _parse_date(text: str) -> int:
     match = _DATE.fullmatch(text.strip())
     if match is None:
-        raise ValueError(Day.hint)
-    return match
+        raise ValueError
+    return gregorian_calendar.matched_day_number(match)
 
 
-class TimeOfDay(ValueType):
+class Time(ValueType):
     """``time``."""
 
+    expected = "a time such as 12:30 or 12:30:15.5"
+
     def _parse(self, text: str) -> Literal:
-        time = self._time(text.strip())
+        time = self._parse_time(text.strip())
         return Literal(_time_text(time), time)
 
-    def _read(self, raw: str) -> Value:
-        return self._time(raw[1:-1])
+    def _parse_json(self, raw: str) -> Value:
+        return self._parse_time(raw[1:-1])
 
-    def _time(self, text: str) -> int:
-        match = _CLOCK.fullmatch(text)
+    def _parse_time(self, text: str) -> int:
+        match = _TIME_OF_DAY.fullmatch(text)
         if match is None:
-            raise ValueError("write a time such as 12:30 or 12:30:15.5")
-        return _microseconds(match)
+            raise ValueError
+        return _time_of_day(match)

@@ -1,4 +1,4 @@
-"""Time zones: from the clock on the wall to the instant and back, both in microseconds since 1970-01-01 (UTC)."""
+"""Time zones: local time to UTC and back, both in microseconds since 1970-01-01."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sseapp.errors import BadParameterError
-from sseapp.messages import shown
+from sseapp.messages import excerpt
 from sseapp.tables import gregorian_calendar
 
 DAY = 86_400_000_000
-_SECOND = 1_000_000
+"""in microseconds"""
 _NAME = re.compile(r"[A-Za-z0-9_+-]{1,40}(?:/[A-Za-z0-9_+-]{1,40}){0,3}")
-_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall clock has no zone
+_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local time has no zone
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -25,30 +25,30 @@ def zone(name: str, *, parameter: str = "tz") -> ZoneInfo:
         if _NAME.fullmatch(name):
             return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        # ZoneInfo opens what the name leads to: a folder, a file that holds no zone
+        # ZoneInfo opens whatever file the name leads to: a folder, a file without a zone
         pass
     raise BadParameterError(
-        f"{shown(name)} is no time zone; write a name such as Europe/Berlin or UTC.", parameter=parameter
+        f"{excerpt(name)} is not a time zone. Write an IANA name such as Europe/Berlin or UTC.", parameter=parameter
     )
 
 
-def instant(wall: int, tz: ZoneInfo) -> int:
-    """When a clock on the wall in ``tz`` shows ``wall``; the first time, where it shows it twice."""
-    return wall - _offset(_at(_twin(wall), _NAIVE_EPOCH).replace(tzinfo=tz))
+def to_utc(local: int, tz: ZoneInfo) -> int:
+    """When clocks in ``tz`` show ``local``. Where they show it twice, as in autumn, the first time."""
+    return local - _offset(_datetime(_stand_in(local), _NAIVE_EPOCH).replace(tzinfo=tz))
 
 
-def wall(instant: int, tz: ZoneInfo) -> int:
-    """What a clock on the wall in ``tz`` shows at ``instant``."""
-    return instant + _offset(_at(_twin(instant), _EPOCH).astimezone(tz))
+def to_local(instant: int, tz: ZoneInfo) -> int:
+    """What clocks in ``tz`` show at ``instant`` (UTC)."""
+    return instant + _offset(_datetime(_stand_in(instant), _EPOCH).astimezone(tz))
 
 
-def _twin(moment: int) -> int:
-    day, time = divmod(moment, DAY)
-    return gregorian_calendar.twin(day) * DAY + time
+def _stand_in(microseconds: int) -> int:
+    day, time = divmod(microseconds, DAY)
+    return gregorian_calendar.stand_in(day) * DAY + time
 
 
-def _at(moment: int, epoch: datetime) -> datetime:
-    return epoch + timedelta(microseconds=moment)
+def _datetime(microseconds: int, epoch: datetime) -> datetime:
+    return epoch + timedelta(microseconds=microseconds)
 
 
 def _offset(moment: datetime) -> int:

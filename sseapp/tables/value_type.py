@@ -1,4 +1,4 @@
-"""What all types of columns have in common: how a user's text and a row's JSON become values that compare alike."""
+"""The base class of all column types. It turns a user's text and a row's JSON into values that compare alike."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from sseapp.errors import BadParameterError, ShapeChangedError
-from sseapp.messages import shown
+from sseapp.messages import excerpt
 from sseapp.tables.table import Column
 
 Value = Any
-"""What compares within its type as PostgreSQL compares: int, float, Decimal, str, bool, or :data:`NAN`."""
+"""Compares within its type as PostgreSQL compares: int, float, Decimal, str, bool, or :data:`NAN`."""
 
-MOST_CHARACTERS = 10_000
+MAX_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value of a filter. ``text`` is canonical, and PostgreSQL reads it as exactly ``value``."""
+    """A value in a filter. ``text`` is its canonical form, which PostgreSQL reads as exactly ``value``."""
 
     text: str
     value: Value = field(compare=False)
 
 
 class NotANumber:
-    """NaN as PostgreSQL has it: equal to itself and above all else."""
+    """NaN as in PostgreSQL: equal to itself and greater than every other number."""
 
     def __lt__(self, other: object) -> bool:
         return False
@@ -48,63 +48,75 @@ class NotANumber:
 NAN = NotANumber()
 
 
-class Form(Enum):
-    """How SQL compares a column so that it means what Python means."""
+class Comparison(Enum):
+    """How SQL has to compare a column so that it agrees with Python."""
 
-    NATIVE = "by the type's own operators"
-    TEXT = "as text, by code point"
-    SHOWN = "by the text that the row's JSON shows"
+    NATIVE = "the type's own operators"
+    CODE_POINT = "as text, by code point"
+    JSON_TEXT = "by the text that the row's JSON shows"
 
 
 class ValueType(ABC):
-    """The type of one column. Subclasses say how its texts are read, in ``_parse`` and ``_read``."""
+    """The type of one column. A subclass parses the user's text in ``_parse`` and the row's JSON in ``_parse_json``."""
 
     ordered: ClassVar[bool] = True
+    """Whether ``gt``, ``gte``, ``lt`` and ``lte`` are allowed."""
     comparable: ClassVar[bool] = True
-    """Whether ``eq``, ``neq`` and ``in`` mean something."""
-    form: ClassVar[Form] = Form.NATIVE
-    hides_null: ClassVar[bool] = False
-    """Whether the JSON may show ``null`` for what SQL holds to be a value (the ``null`` of ``json``)."""
+    """Whether ``eq``, ``neq`` and ``in`` are allowed."""
+    comparison: ClassVar[Comparison] = Comparison.NATIVE
+    may_print_null: ClassVar[bool] = False
+    """Whether JSON may show ``null`` for a value that is not NULL in SQL (the ``null`` of ``json``)."""
 
     def __init__(self, column: Column) -> None:
         self.column = column
 
+    @property
+    @abstractmethod
+    def expected(self) -> str:
+        """What a user has to write, for error messages: "a number such as 12.50"."""
+
     def literal(self, text: str, *, tz: ZoneInfo, parameter: str) -> Literal:
-        """Read what a user wrote. Raises :exc:`~sseapp.errors.BadParameterError` that says what would do."""
-        if len(text) > MOST_CHARACTERS:
-            raise BadParameterError(f"The value is longer than {MOST_CHARACTERS} characters.", parameter=parameter)
+        """Parse what a user wrote. Raises :exc:`~sseapp.errors.BadParameterError` that says what to write instead."""
+        if len(text) > MAX_CHARACTERS:
+            raise BadParameterError(f"The value is longer than {MAX_CHARACTERS} characters.", parameter=parameter)
         try:
-            return self._parse_in(text, tz)
+            return self._parse_in_zone(text, tz)
         except ValueError as error:
+            cause = f": {error}" if str(error) else ""
             raise BadParameterError(
-                f"{shown(text)} is no value of the column {shown(self.column.name)} ({self.column.type}): {error}.",
+                f"{excerpt(text)} is not {self.expected} ({self.column.name} is {self.column.type}){cause}.",
                 parameter=parameter,
             ) from None
 
-    def until(self, text: str, *, tz: ZoneInfo, parameter: str) -> tuple[Literal, bool]:
-        """Read an inclusive end; whether the literal itself is still in (a day's end is not: the next day begins)."""
+    def end_literal(self, text: str, *, tz: ZoneInfo, parameter: str) -> tuple[Literal, bool]:
+        """Parse an inclusive end: the bound, and whether the bound itself is included.
+
+        It is not where the end is a whole day. Then the bound is the first instant of the next day.
+        """
         return self.literal(text, tz=tz, parameter=parameter), True
 
     def value(self, raw: str) -> Value:
         """The value of a row's raw JSON text; ``None`` for null.
 
-        Raises :exc:`~sseapp.errors.ShapeChangedError` where the text is none of this type.
+        Raises :exc:`~sseapp.errors.ShapeChangedError` where the text is not of this type.
         """
         if raw == "null":
             return None
         try:
-            return self._read(raw)
+            return self._parse_json(raw)
         except (ValueError, ArithmeticError):
-            raise ShapeChangedError(f"{shown(raw)} is no {self.column.type}: the table's shape has changed.") from None
+            raise ShapeChangedError(
+                f"{excerpt(raw)} is not of type {self.column.type}: the table's shape has changed."
+            ) from None
 
-    def _parse_in(self, text: str, tz: ZoneInfo) -> Literal:  # noqa: ARG002 - to instants alone a zone matters
-        """Read a literal. Raises :exc:`ValueError` whose text says what would do."""
+    def _parse_in_zone(self, text: str, tz: ZoneInfo) -> Literal:  # noqa: ARG002 - only timestamps use the zone
+        """Parse a literal. Raises :exc:`ValueError`; its text, if any, says what is wrong beyond :attr:`expected`."""
         return self._parse(text)
 
     @abstractmethod
     def _parse(self, text: str) -> Literal:
-        """Read a literal that means the same in every zone."""
+        """Parse a literal that means the same in every time zone."""
 
     @abstractmethod
-    def _read(self, raw: str) -> Value:
-        """Read raw JSON text that is not null. Raises :exc:`ValueError` or :exc:`ArithmeticError`."""
+    def _parse_json(self, raw: str) -> Value:
+        """Parse raw JSON text that is not null. Raises :exc:`ValueError` or :exc:`ArithmeticError`."""

@@ -12,7 +12,7 @@ def test_a_problem_has_its_members_and_no_more(newest):
     assert answer.problem == {
         "title": "Bad parameter",
         "status": 400,
-        "detail": "'x' cannot be used; write a whole number from 0 to 10000.",
+        "detail": "'x' is not a whole number from 0 to 10000.",
         "parameter": "limit",
     }
 

@@ -172,7 +172,7 @@ def test_an_unquoted_name_is_folded_as_sql_folds_it(site):
     site.watch(f'"{upper}"')
     answer = site.get(f"/tables/{upper}/rows")
     assert answer.status == 404
-    assert "quotes" in answer.problem["detail"]
+    assert "Quote capital" in answer.problem["detail"]
 
 
 @pytest.mark.parametrize("path", ["a.b.c", '"open', 'a"b', '""', ".", "a.", ".a", "a%2Fb", '"a"b', "%00"])

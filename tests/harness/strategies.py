@@ -9,7 +9,7 @@ from math import isinf, isnan
 from hypothesis import strategies as st
 
 from sseapp.tables.table import Column
-from sseapp.tables.time_types import FIRST_DAY, FIRST_MOMENT, LAST_DAY, LAST_MOMENT, Day, Timestamp, TimestampTz
+from sseapp.tables.time_types import MAX_DATE, MAX_TIMESTAMP, MIN_DATE, MIN_TIMESTAMP, Date, Timestamp, TimestampTz
 
 ZONES = ("UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "America/Havana", "Pacific/Apia")
 
@@ -23,22 +23,22 @@ def _moments() -> st.SearchStrategy[int]:
         st.sampled_from(turns),
         st.sampled_from([-day, -3_600_000_000, -1, 0, 1, 500_000, 1_000_000, 3_600_000_000, day]),
     )
-    ends = st.sampled_from([FIRST_MOMENT, FIRST_MOMENT + 1, LAST_MOMENT, LAST_MOMENT - 1])
-    return near | near | ends | st.integers(FIRST_MOMENT, LAST_MOMENT)
+    ends = st.sampled_from([MIN_TIMESTAMP, MIN_TIMESTAMP + 1, MAX_TIMESTAMP, MAX_TIMESTAMP - 1])
+    return near | near | ends | st.integers(MIN_TIMESTAMP, MAX_TIMESTAMP)
 
 
 @st.composite
 def instants(draw: st.DrawFn) -> str:
     if draw(st.integers(0, 9)) == 0:
         return draw(st.sampled_from(["infinity", "-infinity"]))
-    return TimestampTz(Column("v", "timestamptz", "timestamptz"))._of(draw(_moments())).text
+    return TimestampTz(Column("v", "timestamptz", "timestamptz"))._literal(draw(_moments())).text
 
 
 @st.composite
 def walls(draw: st.DrawFn) -> str:
     if draw(st.integers(0, 9)) == 0:
         return draw(st.sampled_from(["infinity", "-infinity"]))
-    return Timestamp(Column("v", "timestamp", "timestamp"))._of(draw(_moments())).text
+    return Timestamp(Column("v", "timestamp", "timestamp"))._literal(draw(_moments())).text
 
 
 @st.composite
@@ -55,10 +55,10 @@ def moment_literals(draw: st.DrawFn) -> str:
 
 
 def days() -> st.SearchStrategy[str]:
-    column = Day(Column("v", "date", "date"))
-    near = st.integers(20_450, 20_460) | st.integers(FIRST_DAY, LAST_DAY)
-    ends = st.sampled_from([FIRST_DAY, LAST_DAY, -719_163, -719_162, 2_932_896, 2_932_897])
-    return st.sampled_from(["infinity", "-infinity"]) | (near | ends).map(lambda day: column._of(day).text)
+    column = Date(Column("v", "date", "date"))
+    near = st.integers(20_450, 20_460) | st.integers(MIN_DATE, MAX_DATE)
+    ends = st.sampled_from([MIN_DATE, MAX_DATE, -719_163, -719_162, 2_932_896, 2_932_897])
+    return st.sampled_from(["infinity", "-infinity"]) | (near | ends).map(lambda day: column._literal(day).text)
 
 
 def times() -> st.SearchStrategy[str]:

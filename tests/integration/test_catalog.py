@@ -195,7 +195,7 @@ def test_paths(site, tables):
     "path", ["", ".", "a.", ".a", "a.b.c", '"', '""', '"a', 'a"', '"a"b', 'a"b"', '"a"".b', "a..b", 'a."b".c', "a/b"]
 )
 def test_what_is_no_name(tables, path):
-    with pytest.raises(BadParameterError, match="is no table's name") as caught:
+    with pytest.raises(BadParameterError, match="is not the name of a table") as caught:
         catalog.resolve(tables, path)
     assert caught.value.parameter == "table"
 
@@ -211,5 +211,5 @@ def test_what_is_not_watched_is_not_found_whether_it_is_there_or_not(tables, pat
 def test_the_error_helps_with_schemas_and_upper_case(site, tables):
     with pytest.raises(NotFoundError, match=rf"Do you mean {site.name}\.c\.far\?"):
         catalog.resolve(tables, "far")
-    with pytest.raises(NotFoundError, match="Upper case wants quotes"):
+    with pytest.raises(NotFoundError, match="Quote capital letters"):
         catalog.resolve(tables, '"ORDERS"')

@@ -15,7 +15,7 @@ import sseapp
 HOUSE = Path(sseapp.__file__).parent
 
 FLOORS = [  # from the ground up; a floor may import the floors below it and its own
-    ("errors messages backoff", ""),
+    ("errors messages durations backoff", ""),
     ("tables", ""),
     ("log", ""),
     ("query", ""),
@@ -32,7 +32,7 @@ FLOORS = [  # from the ground up; a floor may import the floors below it and its
 
 gevent is nobody's: see ``concurrency.py``.
 """
-PURE = ("errors", "messages", "tables", "log", "query", "events")
+PURE = ("errors", "messages", "durations", "tables", "log", "query", "events")
 """These neither wait nor read. `make test` wants every branch of them covered."""
 
 FLOOR = {package: number for number, (packages, _) in enumerate(FLOORS) for package in packages.split()}

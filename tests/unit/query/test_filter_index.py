@@ -89,7 +89,7 @@ class IndexMachine(RuleBasedStateMachine):
     @rule(rows=st.lists(ROWS, min_size=1, max_size=8))
     def match(self, rows):
         for row in rows:
-            found = list(self.index.candidates(row))
+            found = list(self.index.matching(row))
             assert sorted(found) == sorted(item for item, filter_ in self.items.items() if filter_.matches(row))
 
     @invariant()
@@ -109,9 +109,9 @@ def test_items_of_one_filter_share_one_entry():
     index.add(parse(("id", "in.(1)")), "b")
     index.add(parse(("id", "eq.1")), "a")
     assert len(index) == 1
-    assert index.candidates({"id": "1"}) == ["a", "b"]
+    assert index.matching({"id": "1"}) == ["a", "b"]
     index.remove(parse(("id", "eq.1")), "a")
-    assert index.candidates({"id": "1"}) == ["b"]
+    assert index.matching({"id": "1"}) == ["b"]
 
 
 def test_whether_all_rows_match_all_filters():
@@ -125,7 +125,7 @@ def test_whether_all_rows_match_all_filters():
     assert index.takes_all
 
 
-def test_forgetting_what_is_not_there_changes_nothing():
+def test_removing_what_is_not_there_changes_nothing():
     index: FilterIndex[str] = FilterIndex()
     index.remove(Filter(), "a")
     index.add(Filter(), "a")
@@ -147,7 +147,7 @@ def test_only_the_filters_that_a_row_may_match_are_tested(monkeypatch):
         index.add(parse(("s", "is.null"), ("id", "neq.3"), ("f", "neq.1"), ("at", f"neq.{number}")), number)
     accepts = Filter.accepts
     monkeypatch.setattr(Filter, "accepts", lambda self, row: tested.append(self.canonical) or accepts(self, row))
-    assert index.candidates({"id": "7", "at": "1", "s": '"b"', "f": "null"}) == [7, 0, 1]
+    assert index.matching({"id": "7", "at": "1", "s": '"b"', "f": "null"}) == [7, 0, 1]
     # the two that begin before the row, its equality, the list with its id, and the interval that ends there
     assert len(tested) == 5
 
@@ -167,7 +167,7 @@ def test_filters_come_and_go_by_the_hundred():
         number = chance.choice(list(kept))
         index.remove(kept.pop(number), number)
         row |= {"at": str(chance.randrange(230)), "s": f'"{chance.choice("abc")}"'}
-        assert sorted(index.candidates(row)) == [n for n, filter_ in sorted(kept.items()) if filter_.matches(row)]
+        assert sorted(index.matching(row)) == [n for n, filter_ in sorted(kept.items()) if filter_.matches(row)]
     assert not index._root
 
 
@@ -177,14 +177,14 @@ def test_of_several_bounds_the_tightest_counts(monkeypatch):
     index.add(parse(("at", "gte.2"), ("at", "gt.5"), ("at", "lt.8"), ("at", "lte.9"), ("id", "gt.0")), 1)
     accepts = Filter.accepts
     monkeypatch.setattr(Filter, "accepts", lambda self, row: tested.append(row["at"]) or accepts(self, row))
-    found = [at for at in range(12) if index.candidates({"id": "1", "at": str(at)})]
+    found = [at for at in range(12) if index.matching({"id": "1", "at": str(at)})]
     assert found == [6, 7]
     # the interval is closed, so its open ends are tested too
     assert tested == [5, 6, 7, 8]
 
 
-def test_a_row_of_another_shape_is_told_apart():
+def test_a_missing_column_means_the_shape_has_changed():
     index: FilterIndex[str] = FilterIndex()
     index.add(parse(("id", "eq.1")), "a")
     with pytest.raises(ShapeChangedError):
-        index.candidates({"s": '"a"'})
+        index.matching({"s": '"a"'})

@@ -24,7 +24,7 @@ def test_intervals_find_what_holds_a_value(bounds, data):
         intervals.remove(*kept.pop(number), number)
     for value in range(-1, 11):
         found: list[int] = []
-        intervals.holding(value, found)
+        intervals.containing(value, found)
         held = [
             n
             for n, (lower, upper) in kept.items()
@@ -83,7 +83,7 @@ def _comparisons(number: int) -> int:
     Counting.compared = 0
     for value in range(100):
         found: list[int] = []
-        intervals.holding(Counting(number // 2 + value % 50), found)
+        intervals.containing(Counting(number // 2 + value % 50), found)
         assert len(found) == 3
     return Counting.compared
 

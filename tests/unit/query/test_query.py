@@ -46,7 +46,7 @@ def test_nothing_asked_is_all_rows_by_key():
     assert (asked.columns, asked.last, asked.limit, asked.snapshot, asked.after) == (None, None, 10_000, True, None)
     assert (asked.wait, asked.every, asked.tz.key) == (20.0, 1.0, "UTC")
     assert asked.canonical == ""
-    assert asked.resolved(NOW) == (asked.filter, None)
+    assert asked.filter_at(NOW) == (asked.filter, None)
 
 
 def test_a_table_without_a_key_has_no_order():
@@ -68,13 +68,13 @@ def test_a_column_with_a_parameters_name_is_quoted():
     assert asked.filter.columns == ('a"b', "a.b", "end", "status")
 
 
-def test_who_forgets_the_quotes_is_told_of_them():
-    with pytest.raises(BadParameterError, match='is written "end"=eq') as caught:
+def test_a_forgotten_quote_is_pointed_out():
+    with pytest.raises(BadParameterError, match='quote it: "end"=eq') as caught:
         parse(("end", "eq.3"))
     assert caught.value.parameter == "end"
     with pytest.raises(BadParameterError) as caught:
         parse(("start", "eq.3"))
-    assert "quotes" not in caught.value.detail
+    assert "quote it" not in caught.value.detail
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,18 @@ def test_who_forgets_the_quotes_is_told_of_them():
 def test_a_moving_window_is_a_bound_in_the_range_columns_own_type(of, tz, bound):
     asked = parse(("last", "15m"), ("tz", tz), ("status", "eq.a"), of=table(of))
     assert asked.last == timedelta(minutes=15)
-    filter_, text = asked.resolved(NOW)
+    filter_, text = asked.filter_at(NOW)
     assert text == f'"{bound}"'
     assert filter_ == parse((of, f"gte.{bound}"), ("status", "eq.a")).filter
 
 
-def test_all_who_ask_for_the_same_window_share_one_canonical_text():
-    assert parse(("last", "15m")).canonical == parse(("last", "900s"), ("tz", "Europe/Berlin")).canonical == "last=900s"
+def test_equal_windows_have_equal_canonical_texts():
+    assert (
+        parse(("last", "0.25h")).canonical
+        == parse(("last", "15m")).canonical
+        == parse(("last", "900s"), ("tz", "Europe/Berlin")).canonical
+        == "last=900s"
+    )
     zoned = [parse(("last", "1d"), ("tz", tz), of=table("day")).canonical for tz in ("UTC", "Europe/Berlin")]
     assert zoned == ["last=86400s&tz=UTC", "last=86400s&tz=Europe/Berlin"]
 
@@ -102,8 +107,8 @@ def test_all_who_ask_for_the_same_window_share_one_canonical_text():
 def test_the_canonical_text_holds_filter_window_and_columns_and_the_result_order_and_limit():
     asked = parse(("status", "eq.a"), ("last", "1h"), ("columns", "status"), ("order", "wall.desc"), ("limit", "5"))
     assert asked.canonical == 'status=eq.a&last=3600s&columns="id","status"'
-    assert asked.result == asked.canonical + '&order="wall"df,"id"al&limit=5'
-    assert parse(("wait", "1"), ("every", "2s"), ("snapshot", "no"), ("after", CURSOR)).result == parse().result
+    assert asked.result_key == asked.canonical + '&order="wall"df,"id"al&limit=5'
+    assert parse(("wait", "1"), ("every", "2s"), ("snapshot", "no"), ("after", CURSOR)).result_key == parse().result_key
 
 
 def test_columns_come_in_the_tables_order_with_the_key():
@@ -127,6 +132,12 @@ def test_an_order_ends_with_the_key():
     assert parse(("order", "hash"), of=table(key=("hash",))).order == (OrderTerm("hash"),)
 
 
+def test_the_changes_to_follow_include_those_of_order_columns():
+    assert parse().changes_query == parse()
+    asked = parse(("columns", "status"), ("order", "wall"))
+    assert asked.changes_query.columns == ("id", "status", "wall")
+
+
 def test_single_values():
     asked = parse(
         ("limit", "0"),
@@ -143,32 +154,37 @@ def test_single_values():
     assert parse(default_limit=5).limit == 5
 
 
-def test_a_question_is_hashable():
+def test_a_query_is_hashable():
     assert len({parse(("status", "eq.a")), parse(("status", "eq.a")), parse()}) == 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "parameter", "hint"),
     [
-        ([("statuss", "eq.a")], "statuss", "There is no such parameter, and public.orders has no such column"),
+        (
+            [("statuss", "eq.a")],
+            "statuss",
+            "neither a parameter nor a column of public.orders. Its columns are 'created_at'",
+        ),
         ([("statuss", "eq.a")], "statuss", "'status'"),
-        ([("secret", "eq.a")], "secret", "the parameters are start, end"),
-        ([('"', "eq.a")], '"', "no such column"),
-        ([("limit", "1"), ("limit", "1")], "limit", "there twice"),
-        ([("status", "a")], "status", "Write status=<op>"),
-        ([("start", "soon")], "start", "write a date"),
-        ([("start", "infinity"), ("end", "soon")], "end", "write a date"),
+        ([("secret", "eq.a")], "secret", "The parameters are start, end"),
+        ([('"', "eq.a")], '"', "neither a parameter nor a column"),
+        ([("limit", "1"), ("limit", "1")], "limit", "Given twice; give it once"),
+        ([("status", "a")], "status", "did you mean status=eq.a"),
+        ([("start", "soon")], "start", "a date or a timestamp"),
+        ([("start", "infinity"), ("end", "soon")], "end", "a date or a timestamp"),
         ([("tz", "Berlin")], "tz", "Europe/Berlin"),
-        ([("last", "15m"), ("start", "2026-01-01")], "last", "leave out one of start and last"),
-        ([("last", "15")], "last", "write 90s, 15m, 24h, 7d or 2w"),
-        ([("last", "0s")], "last", "write 90s"),
-        ([("last", "1000000d")], "last", "up to ten years"),
-        ([("columns", "id,nope")], "columns", "has no column 'nope'; it has 'created_at'"),
-        ([("columns", "")], "columns", "no list of columns"),
-        ([("columns", "id,")], "columns", "no list of columns"),
-        ([("columns", 'id,"x')], "columns", "no list of columns"),
+        ([("last", "15m"), ("start", "2026-01-01")], "last", "not both"),
+        ([("last", "15")], "last", "Write 90s, 15m, 24h, 7d or 2w"),
+        ([("last", "1.5s")], "last", "Write 90s"),
+        ([("last", "0s")], "last", "Write 90s"),
+        ([("last", "1000000d")], "last", "ten years at most"),
+        ([("columns", "id,nope")], "columns", "has no column 'nope'. Its columns are 'created_at'"),
+        ([("columns", "")], "columns", "not a list of columns"),
+        ([("columns", "id,")], "columns", "not a list of columns"),
+        ([("columns", 'id,"x')], "columns", "not a list of columns"),
         ([("order", "id.up")], "order", "has no column 'id.up'"),
-        ([("order", "id,,status")], "order", "no list of columns"),
+        ([("order", "id,,status")], "order", "not a list of columns"),
         ([("order", "body")], "order", "has no order"),
         ([("order", "hash")], "order", "has no order"),
         ([("limit", "-1")], "limit", "whole number from 0 to 10000"),
@@ -185,7 +201,7 @@ def test_a_question_is_hashable():
         ([("id", "eq.1")] * 101, "id", "more than 100 conditions"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_with_the_parameter_and_what_would_do(arguments, parameter, hint):
+def test_a_refusal_names_the_parameter_and_says_what_to_write(arguments, parameter, hint):
     with pytest.raises(BadParameterError, match=hint) as refusal:
         parse(*arguments)
     assert refusal.value.parameter == parameter
@@ -198,8 +214,8 @@ def test_what_cannot_be_asked_is_refused_with_the_parameter_and_what_would_do(ar
         (None, ("end", "1"), "watched without a range column"),
         (None, ("last", "1h"), "watched without a range column"),
         ("gone", ("start", "1"), "watched without a range column"),
-        ("host", ("end", "10.0.0.1"), "has no order that SQL and live changes share"),
-        ("id", ("last", "1h"), "has no date in it; use start and end"),
+        ("host", ("end", "10.0.0.1"), "has no order that SQL and live changes agree on"),
+        ("id", ("last", "1h"), "contains no date. Use start and end"),
     ],
 )
 def test_a_range_needs_a_range_column_that_fits(range_, argument, hint):
@@ -266,7 +282,7 @@ def _made_up(chance: random.Random) -> list[tuple[str, str]]:
     ]
 
 
-def test_whatever_is_asked_is_a_question_or_a_bad_parameter():
+def test_any_text_is_a_query_or_a_bad_parameter():
     chance, asked = random.Random(2), 0
     for _ in range(8000):
         arguments, of = _made_up(chance), table(chance.choice([None, *(column.name for column in COLUMNS)]))
@@ -276,8 +292,8 @@ def test_whatever_is_asked_is_a_question_or_a_bad_parameter():
             assert refusal.parameter is not None, arguments  # noqa: PT017 - a query is as good
             refusal.detail.encode()
             continue
-        found.result.encode()
-        filter_, bound = found.resolved(NOW)
+        found.result_key.encode()
+        filter_, bound = found.filter_at(NOW)
         assert (bound is None) == (found.last is None), arguments
         asked += len(filter_.conditions) > 0
     assert asked > 50

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sseapp.tables.row_json import members, name_text, subset
+from sseapp.tables.row_json import json_string, members, subset
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
@@ -76,7 +76,7 @@ def test_members(text, expected):
         "{}x",
     ],
 )
-def test_what_is_no_row_is_refused(text):
+def test_other_text_than_a_row_is_refused(text):
     with pytest.raises(ValueError, match="not a row's JSON"):
         members(text)
 
@@ -128,7 +128,7 @@ def test_a_text_of_1_mb_passes_quickly(character):
 
 @given(st.text())
 def test_a_name_is_a_json_string(name):
-    assert json.loads(name_text(name)) == name
+    assert json.loads(json_string(name)) == name
 
 
 @pytest.mark.parametrize(
@@ -142,4 +142,4 @@ def test_a_name_is_a_json_string(name):
     ],
 )
 def test_names_are_escaped_as_postgresql_escapes_them(name, text):
-    assert name_text(name) == text
+    assert json_string(name) == text

@@ -1,6 +1,6 @@
 PORT ?= 8000
 MINUTES ?= 30
-# tests wait more than they compute: one more than there are cores
+# one more than the number of cores: tests wait more than they compute
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # the first Python that is new enough; name another with PYTHON=...
 PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -14,15 +14,15 @@ CORE := PYTHONPATH=.:tests/unit $(BIN)/python -c \
 
 .PHONY: help setup demo test check bench soak clean
 
-help: ## Show what there is
+help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-setup: .venv/develop ## Make .venv with all that running and testing need
+setup: .venv/develop ## Make .venv with everything needed to run and test
 
-demo: .venv/run ## Show a sample shop live on 127.0.0.1 (PORT=8000); Ctrl-C ends it
+demo: .venv/run ## Run a sample shop on 127.0.0.1 (PORT=8000); Ctrl-C stops it
 	@exec $(BIN)/python -m sseapp demo --port $(PORT)
 
-test: .venv/develop ## Run all tests; the pure core has to be covered to the last branch
+test: .venv/develop ## Run all tests; the pure core must have full branch coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=
 	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=100 --include="$$($(CORE))"
 
@@ -35,26 +35,26 @@ check: .venv/develop ## Format, lint, types and the quick tests
 bench: .venv/bench ## Run the benchmarks
 	$(BIN)/python benchmarks/run.py
 
-soak: .venv/develop ## Strike servers under load with all faults at random (MINUTES=30)
+soak: .venv/develop ## Inject random faults into servers under load (MINUTES=30)
 	$(BIN)/python tests/soak.py --minutes $(MINUTES)
 
-clean: ## Remove .venv and all caches; the embedded PostgreSQL's data in .sseapp stay
+clean: ## Remove .venv and all caches, but not the embedded PostgreSQL's data in .sseapp
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two stamps: the demo does not wait for the tools of development.
 .venv/run: $(BIN)/python requirements.txt
-	@echo "Installing what it takes to run into .venv ..."
+	@echo "Installing the requirements into .venv ..."
 	@$(PIP) -r requirements.txt
 	@touch $@
 
 .venv/develop: .venv/run requirements-dev.txt
-	@echo "Installing what it takes to test into .venv ..."
+	@echo "Installing the test requirements into .venv ..."
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
 .venv/bench: .venv/develop benchmarks/requirements.txt
-	@echo "Installing what sseapp is measured against into .venv ..."
+	@echo "Installing the benchmark requirements into .venv ..."
 	@$(PIP) -r benchmarks/requirements.txt
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""Makes ``gunicorn wsgi`` right by itself; every line may be overridden on the command line."""
+"""The settings for ``gunicorn wsgi``; options on the command line override them."""
 
 import logging
 import os
@@ -12,37 +12,37 @@ from typing import Any
 def _number(variable: str, default: int) -> int:
     text = os.environ.get(variable, "").strip() or str(default)
     if not re.fullmatch("[1-9][0-9]{0,8}", text):
-        raise SystemExit(f"{variable}={text!r} cannot be used: it takes a whole number from 1 on.")
+        raise SystemExit(f"{variable}={text!r} is not valid; use a whole number of at least 1.")
     return int(text)
 
 
 bind = os.environ.get("SSEAPP_BIND", "127.0.0.1:8000")
 workers = _number("SSEAPP_WORKERS", 1)
 worker_class = "gevent"
-# As many descriptors as the system lets us have: a stream holds one.
-with suppress(ValueError, OSError):  # macOS says that there is no limit, and takes none
+# As many file descriptors as the system allows: each stream needs one.
+with suppress(ValueError, OSError):  # macOS reports no limit, and accepts none
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 _most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-# Past this the next request would hang, /healthz included. So fewer long polls may wait, and fewer streams under TLS
-# (Settings.held). Other streams do not count here; they have three quarters of the descriptors (Settings.streams).
+# Beyond this limit the next request would hang, /healthz included. So fewer long polls may wait, and fewer streams
+# under TLS (Settings.host_streams). Other streams do not count here (Settings.streams).
 worker_connections = min(_number("SSEAPP_MAX_STREAMS", 10000) + 1000, _most // 5)
-# A cursor of 2 KB travels in a header, or in the query beside its filters.
+# A cursor of up to 2 KB is sent in a header, or in the query beside the filters.
 limit_request_line = 8190
 limit_request_field_size = 8190
 graceful_timeout = 10
 keepalive = 5
-# Two servers on one host would share the control socket in the home folder.
+# Two servers of one user would share the control socket in the home folder.
 control_socket_disable = True
 
 _embedded: Any = None
 
 
 def on_starting(server: Any) -> None:
-    """Start the embedded PostgreSQL where no database is named: this process is its one parent."""
+    """Start the embedded PostgreSQL if DATABASE_URL is unset; only this process, the parent of all workers, may."""
     global _embedded  # noqa: PLW0603  # gunicorn's hooks are functions of this module
     if os.environ.get("DATABASE_URL"):
         return
-    from sseapp.embedded.server import Embedded, running_dsn  # noqa: PLC0415  # not with DATABASE_URL
+    from sseapp.embedded.server import Embedded, running_dsn  # noqa: PLC0415  # not needed with DATABASE_URL
 
     dsn = running_dsn()
     if dsn is None:
@@ -59,13 +59,13 @@ def on_exit(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Tell the application how many threads there are: on threads each stream holds one."""
+    """Tell the application the number of threads: a worker with threads needs one for each stream."""
     del server
     os.environ.setdefault("SSEAPP_THREADS", str(worker.cfg.threads))
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Leave the streams the time to say bye; they are not requests to gunicorn any more."""
+    """Wait until the streams have sent their bye: gunicorn no longer knows of them as requests."""
     del server, worker
     from sseapp.process import await_all  # noqa: PLC0415  # as below
 
@@ -73,7 +73,7 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Log where gunicorn does. End the streams with a bye on SIGTERM; it would wait and kill them."""
+    """Log to gunicorn's log, and end the streams with a bye on SIGTERM. gunicorn itself would wait and kill them."""
     ours, its = logging.getLogger("sseapp"), worker.log.error_log
     ours.handlers, ours.propagate = its.handlers, False
     ours.setLevel(its.level)

@@ -1,4 +1,4 @@
-"""The application for any WSGI host: ``gunicorn wsgi``, ``waitress-serve wsgi:application``."""
+"""The application for any WSGI server: ``gunicorn wsgi``, ``waitress-serve wsgi:application``."""
 
 import sys
 
@@ -9,5 +9,5 @@ try:
     application = create_app()
 except SettingError as error:
     sys.stderr.write(f"{error.detail}\n")
-    sys.exit(3)  # to gunicorn: a worker that cannot boot, so that it does not start another
+    sys.exit(3)  # gunicorn's status for a worker that cannot boot: it then starts no other
 app = application

@@ -1,7 +1,7 @@
-"""Green or threads: the one place that knows how this process waits.
+"""Greenlets or threads: the only module that knows which of them this process runs on.
 
-Everything else uses the standard library's ``threading`` and ``select``, which gevent makes green where the host
-has monkey-patched (gunicorn's gevent worker), and which are threads where it has not (gthread, waitress).
+All other modules use the standard library's ``threading`` and ``select``. Where the server has monkey-patched the
+process (gunicorn's gevent worker) gevent makes these greenlets; elsewhere they are threads (gthread, waitress).
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ def is_green() -> bool:
 
 
 def start(name: str, target: Callable[[], None]) -> threading.Thread:
-    """Run ``target`` beside everything else; it does not keep the process alive."""
+    """Run ``target`` in a thread (or greenlet) that does not keep the process alive."""
     thread = threading.Thread(name=f"sseapp-{name}", target=target, daemon=True)
     thread.start()
     return thread
 
 
 def start_at_once(target: Callable[[], None]) -> None:
-    """Run ``target`` beside everything else, without waiting for it to begin: a signal handler must not wait."""
+    """Run ``target`` in a thread (or greenlet) without waiting for its start: a signal handler must not wait."""
     _thread.start_new_thread(target, ())
 
 
 def give_way() -> None:
-    """Let what else is ready run: on one thread a long calculation holds up everybody."""
+    """Let others run: on one thread a long calculation delays all greenlets."""
     time.sleep(0)
 
 
 def wait_for(descriptor: int, *, write: bool = False, timeout: float | None = None) -> bool:
-    """Wait until ``descriptor`` can be read (or written), ``timeout`` seconds at most; whether it can.
+    """Wait up to ``timeout`` seconds until ``descriptor`` can be read (or written); whether it can.
 
-    ``poll`` and not ``select``: a descriptor may lie above 1023.
+    Uses ``poll``, as ``select`` takes no descriptor above 1023.
     """
     poller = select.poll()
     poller.register(descriptor, select.POLLOUT if write else select.POLLIN)
@@ -53,25 +53,25 @@ def wait_for(descriptor: int, *, write: bool = False, timeout: float | None = No
 
 
 def is_gone(descriptor: int) -> bool:
-    """Whether the peer of the connection ``descriptor`` has closed it, on systems that tell (``POLLRDHUP``)."""
+    """Whether the connection's peer has closed it, on systems that can tell (``POLLRDHUP``)."""
     poller = _original("select", "poll")()
-    poller.register(descriptor, getattr(select, "POLLRDHUP", 0))  # and what is always told: POLLERR, POLLHUP
+    poller.register(descriptor, getattr(select, "POLLRDHUP", 0))  # POLLERR and POLLHUP always count
     return bool(poller.poll(0))
 
 
 def give_up_after(connection: socket.socket, seconds: float) -> None:
-    """Have the system end a connection whose peer acknowledges nothing for so long: it has vanished without a word.
+    """Have the system end the connection once its peer has acknowledged nothing for ``seconds``.
 
-    By itself it waits for a quarter of an hour.
+    The system's default is about 15 minutes.
     """
     if _is_tcp(connection) and hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
 
 
 def cork(connection: socket.socket, *, on: bool) -> None:
-    """Have the system gather what is sent until it is ``on`` no more, for 0.2 s at most (tcp(7), ``TCP_CORK``)."""
+    """Have the system hold back partial packets while ``on``, for at most 0.2 s (``TCP_CORK`` in tcp(7))."""
     if _is_tcp(connection) and hasattr(socket, "TCP_CORK"):
-        with suppress(OSError):  # a connection that was lost
+        with suppress(OSError):  # the connection was lost
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
 
@@ -80,22 +80,22 @@ def _is_tcp(connection: socket.socket) -> bool:
 
 
 def descriptors() -> int:
-    """How many descriptors this process may have open."""
+    """How many file descriptors this process may have open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def has_epoll() -> bool:
-    """Whether one greenlet can watch many descriptors: gevent runs, on a system that has ``epoll``."""
+    """Whether one greenlet can watch many descriptors: under gevent, on a system with ``epoll``."""
     return is_green() and _epoll() is not None
 
 
 def epoll() -> Any:
-    """The system's own ``epoll``: gevent waits for its one descriptor, and it tells of all the others."""
+    """A new ``epoll``: gevent waits for its one descriptor, and it watches all others."""
     return _epoll()()
 
 
 def _epoll() -> Any:
-    # monkey-patching takes it out of the module
+    # monkey-patching removes it from the module
     try:
         return _original("select", "epoll")
     except AttributeError:
@@ -103,7 +103,7 @@ def _epoll() -> Any:
 
 
 def _original(module: str, name: str) -> Any:
-    """The system's own, of what gevent makes green."""
+    """The unpatched ``name`` of ``module``."""
     if not is_green():
         return getattr(modules[module], name)
     original: Callable[[str, str], Any] = modules["gevent.monkey"].get_original

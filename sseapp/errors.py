@@ -1,6 +1,6 @@
-"""The one hierarchy of errors, and what each is over HTTP.
+"""All errors of sseapp, in one hierarchy.
 
-A class's docstring is its default message. ``status`` and ``title`` are those of ``problem+json`` (RFC 9457).
+A class's docstring is its default message. ``status`` and ``title`` are its answer over HTTP (RFC 9457).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class SseappError(Exception):
 
 
 class BadParameterError(SseappError):
-    """A parameter of the request cannot be used."""
+    """A parameter of the request is not valid."""
 
     status = 400
     title = "Bad parameter"
@@ -33,35 +33,35 @@ class ForbiddenError(SseappError):
 
 
 class NotFoundError(SseappError):
-    """There is no such thing here."""
+    """Not found."""
 
     status = 404
     title = "Not found"
 
 
 class NotAcceptableError(SseappError):
-    """Neither application/json nor text/event-stream is acceptable to the client."""
+    """The client accepts neither application/json nor text/event-stream."""
 
     status = 406
     title = "Not acceptable"
 
 
 class CursorGoneError(SseappError):
-    """The cursor no longer serves; start again without it."""
+    """The cursor is no longer valid; start again without it."""
 
     status = 410
     title = "Cursor gone"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"The cursor no longer serves: {reason}. Start again without it.", parameter="after")
+        super().__init__(f"The cursor is no longer valid: {reason}; start again without it.", parameter="after")
         self.reason = reason
 
 
 class ShapeChangedError(SseappError):
-    """A row does not fit what is known of its table: the table's shape has changed."""
+    """A row does not fit its table as it was last read: the table's shape has changed."""
 
     reason = "the table or its watch has changed"
-    """What subscribers are told, who start again with a snapshot."""
+    """The reason that subscribers are told with the reset."""
 
 
 class UnavailableError(SseappError):
@@ -76,7 +76,7 @@ class UnsettledError(UnavailableError):
 
 
 class OverloadedError(UnavailableError):
-    """All places are taken; try again."""
+    """All stream slots are in use; try again."""
 
 
 class DatabaseError(UnavailableError):
@@ -102,7 +102,7 @@ class MissingRightError(DatabaseError):
 
 
 class UndefinedError(DatabaseError):
-    """A table, column or function is not there (any more)."""
+    """A table, column or function does not exist."""
 
 
 class NotInstalledError(UnavailableError):
@@ -110,7 +110,7 @@ class NotInstalledError(UnavailableError):
 
 
 class OtherVersionError(UnavailableError):
-    """The sseapp in this database is of another version: `python -m sseapp install` updates it, or says why not."""
+    """The database has another version of sseapp: `python -m sseapp install` updates it, or says why it cannot."""
 
 
 class DataRejectedError(DatabaseError):
@@ -118,7 +118,7 @@ class DataRejectedError(DatabaseError):
 
 
 class SettingError(SseappError):
-    """A setting cannot be used."""
+    """A setting is not valid."""
 
 
 class EmbeddedError(UnavailableError):

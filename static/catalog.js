@@ -1,4 +1,4 @@
-// The watched tables, as GET /tables tells.
+// The watched tables, from GET /tables.
 
 import { getJson } from "./problem.js";
 
@@ -10,16 +10,16 @@ export async function loadTables() {
   return tables.toSorted((a, b) => labelOf(a).localeCompare(labelOf(b)));
 }
 
-/** The table's name as the HTTP contract's paths take it: each part quoted as in SQL where it needs to be. */
+/** The table's name in paths of the HTTP API: each part quoted as in SQL if necessary. */
 export const pathOf = ({ schema, name }) => [schema, name].map(quoted).join(".");
 
 /** The table's name for people. */
 export const labelOf = ({ schema, name }) => (schema === "public" ? quoted(name) : pathOf({ schema, name }));
 
-/** The table that a person or an address calls `text`, or undefined. */
+/** The table named `text`, or undefined. */
 export const find = (tables, text) => tables.find((table) => [pathOf(table), labelOf(table)].includes(text));
 
-/** The table to begin with: one whose range knows the time of day is likely to be a lively one. */
+/** The table to begin with: one whose range column is a timestamp is likely to be busy. */
 export const liveliest = (tables) => tables.find((table) => /^timestamp/.test(rangeType(table))) ?? tables[0];
 
 /** The type of the table's range column; empty without one. */

@@ -1,4 +1,4 @@
-// The form that puts the question: table, range, filter.
+// The form for the query: table, range, filter.
 
 import { labelOf, pathOf, rangeType } from "./catalog.js";
 import { clone } from "./template.js";
@@ -9,7 +9,7 @@ export class Controls {
   #fields;
   #onAsk;
 
-  /** `onAsk(question)` is called when the person has chosen something else, `onLook()` when about to choose a table. */
+  /** `onAsk(question)` is called when another query is chosen, `onLook()` when the list of tables is opened. */
   constructor(form, { onAsk, onLook }) {
     this.#form = form;
     this.#fields = form.elements;
@@ -30,12 +30,12 @@ export class Controls {
     if (chosen) this.#fields.table.value = pathOf(chosen);
   }
 
-  /** Make the form say that no table is chosen. */
+  /** Show that no table is chosen. */
   showNone() {
     this.#fields.table.selectedIndex = -1;
   }
 
-  /** Make the form say `question`, about `table`. */
+  /** Show `question`, a query on `table`. */
   show(question, table) {
     this.#fields.table.value = pathOf(table);
     this.#fields.filter.value = question.filter ?? "";

@@ -1,4 +1,4 @@
-// The page: learns which tables there are, puts the question, hands what comes to those who show it.
+// The page: loads the list of tables, subscribes to the chosen query, passes events to the views.
 
 import { Backoff } from "./backoff.js";
 import { find, labelOf, liveliest, loadTables, pathOf } from "./catalog.js";
@@ -30,7 +30,7 @@ class Dashboard {
     this.#load();
   }
 
-  /** Learn which tables there are, then follow what the address asks. */
+  /** Load the list of tables, then follow the query in the page's address. */
   async #load() {
     clearTimeout(this.#timer);
     const tables = await loadTables().catch((problem) => this.#unreachable(problem));
@@ -108,7 +108,7 @@ class Dashboard {
     if (state.name === "reconnecting" && state.detail) this.#look(); // its table may have another name by now
   }
 
-  /** Offer the tables that there are by now. */
+  /** Reload the list of tables. */
   async #look() {
     const tables = await loadTables().catch(() => this.#tables);
     if (JSON.stringify(tables) === JSON.stringify(this.#tables)) return;

@@ -4,7 +4,7 @@ import { Backoff } from "./backoff.js";
 import { getJson } from "./problem.js";
 
 const EVENTS = ["snapshot", "insert", "update", "delete", "truncate", "window", "reset", "bye"];
-const SETTLED = 300; // a server that is full answers, asks for patience and closes: not live yet
+const SETTLED = 300; // ms; an overloaded server answers, tells us when to retry, and closes: that is not live yet
 
 /**
  * `onEvent(name, data)` gets each event with its data as text; `onState(state)` gets
@@ -47,7 +47,7 @@ export class Feed {
     this.#source = null;
   }
 
-  /** A new EventSource knows nothing of the events before it; `after` says where they ended. */
+  /** A new EventSource does not know the last event's id; `after` tells the server. */
   #resumingUrl() {
     const url = new URL(this.#url);
     if (this.#cursor) url.searchParams.set("after", this.#cursor);
@@ -86,7 +86,7 @@ export class Feed {
     return this.#source.readyState === EventSource.CLOSED;
   }
 
-  /** An EventSource does not tell what is wrong; the same question as JSON does. */
+  /** An EventSource does not say what is wrong; the same request for JSON does. */
   async #diagnose(source, since) {
     const problem = await getJson(this.#url).then(
       () => null,
@@ -94,7 +94,7 @@ export class Feed {
     );
     if (source !== this.#source || this.#state.name !== "reconnecting") return;
     if (!this.#gaveUp()) return this.#become({ name: "reconnecting", since, detail: problem?.message });
-    if (!problem) this.#cursor = ""; // so it was the cursor that the server refused
+    if (!problem) this.#cursor = ""; // so the server refused the cursor
     if (problem?.final) return this.#become({ name: "closed", detail: problem.message });
     return this.#retry(problem?.message, since);
   }

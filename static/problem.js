@@ -1,17 +1,17 @@
-// What the server says went wrong (application/problem+json), or what went wrong on the way to it.
+// An error that the server reports (application/problem+json), or that kept us from reaching it.
 
 const PATIENCE = 10_000;
-const OURS_TO_MEND = [400, 401, 403, 406]; // the same question would get the same answer
+const NOT_RETRIED = [400, 401, 403, 406]; // the same question would get the same answer
 
 export class Problem extends Error {
-  /** Is there no use in asking the same again? */
+  /** Would the same request fail again? */
   final = false;
 
   static async of(response) {
     const body = await response.json().catch(() => ({}));
     const detail = body.detail ?? body.title ?? `The server answered ${response.status}.`;
     const problem = new Problem(body.parameter ? `${body.parameter}: ${detail}` : detail);
-    problem.final = OURS_TO_MEND.includes(response.status);
+    problem.final = NOT_RETRIED.includes(response.status);
     return problem;
   }
 }
@@ -26,6 +26,6 @@ export async function getJson(url) {
   });
   if (!response.ok) throw await Problem.of(response);
   return response.json().catch(() => {
-    throw new Problem("The server's answer is no JSON.");
+    throw new Problem("The server's answer is not JSON.");
   });
 }

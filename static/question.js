@@ -1,4 +1,4 @@
-// What the page asks: a table, a range, a filter. It lives in the page's address, so that a view can be shared.
+// The query that the page shows: a table, a range, a filter. It is in the page's address, so a view can be shared.
 
 import { pathOf, quoted, rangeType } from "./catalog.js";
 import { isTime } from "./type.js";
@@ -7,19 +7,19 @@ const FIELDS = ["table", "last", "start", "end", "filter"];
 const OPERATOR = /=(?:eq|neq|gt|gte|lt|lte|in|is)\./;
 const NEXT_CONDITION = new RegExp(`&(?=[^&=]+${OPERATOR.source})`);
 
-/** The question in an address's query, as an object of non-empty texts. */
+/** The query in an address's search part, as an object of non-empty texts. */
 export function fromQuery(query) {
   const given = new URLSearchParams(query);
   return Object.fromEntries(FIELDS.filter((name) => given.get(name)).map((name) => [name, given.get(name)]));
 }
 
-/** The query that `fromQuery` reads back. */
+/** The search part that `fromQuery` reads back. */
 export function toQuery(question) {
   const fields = FIELDS.filter((name) => question[name]).map((name) => [name, question[name]]);
   return `?${new URLSearchParams(fields)}`;
 }
 
-/** Where the server streams the changes that answer `question`; the newest rows of `table` come first. */
+/** The address of the stream for `question`; the newest rows of `table` come first. */
 export function changesUrl(table, question) {
   const url = new URL(`tables/${encodeURIComponent(pathOf(table))}/changes`, document.baseURI);
   for (const [name, value] of [...rangeOf(table, question), ...conditionsOf(question.filter), ...orderOf(table)]) {
@@ -28,7 +28,7 @@ export function changesUrl(table, question) {
   return url;
 }
 
-/** `question` without the window, where `table` has no times that one could move along: it came from another table. */
+/** `question` without its moving window if `table` has no time column for it. */
 export function fitting({ last, ...rest }, table) {
   return last && isTime(rangeType(table)) ? { last, ...rest } : rest;
 }

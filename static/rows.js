@@ -1,4 +1,4 @@
-// The rows a subscriber holds, as the events make them: by key, or as a multiset of texts where there is no key.
+// The rows of a subscriber, kept current by events: by key, or as a multiset of texts if there is no key.
 
 import { members, readable } from "./rowtext.js";
 import { Sorted } from "./sorted.js";
@@ -21,7 +21,7 @@ class Row {
 }
 
 export class Rows {
-  /** Does the table hold rows of this question that are not here? */
+  /** Are there further rows that match the query? */
   more = false;
   #key = null;
   #ranked;
@@ -52,7 +52,7 @@ export class Rows {
     this.more = false;
   }
 
-  /** Start over from the rows of a `snapshot`; `key` is a list of columns, or null. */
+  /** Replace all rows by those of a `snapshot`; `key` is a list of columns, or null. */
   snapshot(key, texts, more) {
     this.clear();
     this.#key = key;
@@ -82,7 +82,7 @@ export class Rows {
     this.#sorted.remove(row);
   }
 
-  /** Let the rows go whose range value is below `start`, the text of such a value. */
+  /** Remove the rows whose range value is below `start`, the text of such a value. */
   window(start) {
     const [range] = this.#ranked;
     const bound = rank(start, range.type);
@@ -121,7 +121,7 @@ export class Rows {
     this.#sorted.add(row);
   }
 
-  /** A page that stays open for days must not hold all that was ever inserted. */
+  /** A page that stays open for days must not keep every row ever inserted. */
   #keepBound() {
     const excess = this.size - this.#bound;
     if (excess <= 0) return;

@@ -41,7 +41,7 @@ export class StateView {
   }
 }
 
-function explanation({ detail = "The connection is lost.", since }) {
+function explanation({ detail = "The connection was lost.", since }) {
   return since ? `${detail} The rows may be out of date.` : detail;
 }
 

@@ -1,4 +1,4 @@
-// The answer to one question: keeps its rows by the events that come, and shows them.
+// Shows the rows that match one query, and keeps them current by the events that arrive.
 
 import { Grid } from "./grid.js";
 import { Painter } from "./painter.js";
@@ -14,9 +14,9 @@ export class View {
   #grid;
   #tally;
   #rows = null;
-  #isWhole = true; // does the question take all rows of the table?
-  #isLoaded = false; // has the snapshot come?
-  #isRefused = false; // has the server said that none will?
+  #isWhole = true; // does the query match all rows?
+  #isLoaded = false; // has the snapshot arrived?
+  #isRefused = false; // has the server refused the query?
   #painter = new Painter(() => this.#paint());
 
   constructor(root) {
@@ -25,7 +25,7 @@ export class View {
     this.#tally = new Tally(root);
   }
 
-  /** Show `table` from now on, as far as `question` asks for it. */
+  /** From now on show the rows of `table` that match `question`. */
   start(table, { last, start, end, filter }) {
     this.#root.hidden = false;
     this.#isWhole = !(last || start || end || filter);
@@ -47,7 +47,7 @@ export class View {
     this.#painter.request();
   }
 
-  /** Take the state of the connection, as a Feed tells it. */
+  /** Take the state of the connection from a Feed. */
   become(state) {
     this.#isRefused = state.name === "closed";
     this.#painter.request();
@@ -78,16 +78,16 @@ export class View {
 
   #emptiness() {
     if (this.#isRefused) return "";
-    if (!this.#isLoaded) return "Reading the rows…";
+    if (!this.#isLoaded) return "Loading rows…";
     return `${this.#isWhole ? "The table is empty" : "No row matches yet"}. Rows appear here as they are committed.`;
   }
 
-  /** What the page does not show, if there is such. */
+  /** What the page does not show, in words. */
   #limits(shown) {
     const { size, more } = this.#rows;
     const notes = [];
-    if (shown < size) notes.push(`The newest ${figure(shown)} of ${figure(size)} rows are listed.`);
-    if (more) notes.push(`There are more than the ${figure(size)} rows that are here.`);
+    if (shown < size) notes.push(`Showing the newest ${figure(shown)} of ${figure(size)} rows.`);
+    if (more) notes.push(`The table has more rows than the ${figure(size)} loaded here.`);
     return notes.join(" ");
   }
 }

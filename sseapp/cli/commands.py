@@ -8,10 +8,12 @@ from contextlib import closing, contextmanager
 
 import click
 
+from sseapp.cli import status as state
 from sseapp.cli.doctor import Finding, examine
+from sseapp.cli.watch_options import watch_options
 from sseapp.config import SETTINGS, Settings
-from sseapp.errors import ConnectionLostError, SseappError
-from sseapp.postgres import change_log, pruner, schema, statements
+from sseapp.errors import ConnectionLostError, OtherVersionError, SseappError
+from sseapp.postgres import pruner, schema
 from sseapp.postgres.database import Connection
 from sseapp.process import dsn
 
@@ -25,15 +27,15 @@ _SETTINGS = "\b\nSettings, from the environment:\n" + "\n".join(
 def main() -> None:
     """Any PostgreSQL table, live in a browser.
 
-    The database is DATABASE_URL; where that is unset, the embedded PostgreSQL of this folder while it runs.
+    The database is DATABASE_URL; if that is unset, the embedded PostgreSQL of this folder, which must be running.
     """
 
 
 @main.command()
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port on 127.0.0.1.")
 def demo(port: int) -> None:
-    """Show a sample shop live: an embedded PostgreSQL, a few changes a second, a dashboard. Ctrl-C ends all of it."""
-    from sseapp.cli.demo import run  # noqa: PLC0415  # it needs the embedded PostgreSQL, which not every machine has
+    """Run a sample shop: an embedded PostgreSQL, a few changes a second, the dashboard. Ctrl-C stops it all."""
+    from sseapp.cli.demo import run  # noqa: PLC0415  # needs the embedded PostgreSQL, which not every machine has
 
     with _errors():
         raise SystemExit(run(port))
@@ -41,10 +43,10 @@ def demo(port: int) -> None:
 
 @main.command()
 def install() -> None:
-    """Install sseapp in the database, or update it. What is watched stays as it is."""
+    """Install sseapp in the database, or update it. Watched tables stay watched."""
     with _connected() as connection:
         if not _installed(connection):
-            click.echo("sseapp is there already, in this version.")
+            click.echo("sseapp is already installed, in this version.")
 
 
 def _installed(connection: Connection) -> bool:
@@ -56,10 +58,11 @@ def _installed(connection: Connection) -> bool:
 
 @main.command()
 @click.argument("table")
-@click.option("--range", "range_column", metavar="COLUMN", help="The column that start, end and last go by.")
+@click.option("--range", "range_column", metavar="COLUMN", help="Date, time or number column for start, end and last.")
+@click.option("--no-range", is_flag=True, help="Remove the range column.")
 @click.option("--hide", multiple=True, metavar="COLUMN", help="Keep a column out of the log. May be repeated.")
-@click.option("--only", multiple=True, metavar="COLUMN", help="Show these columns only. May be repeated.")
-@click.option("--show-all", is_flag=True, help="Show the columns, too, that it has left out so far.")
+@click.option("--only", multiple=True, metavar="COLUMN", help="Show only these columns. May be repeated.")
+@click.option("--show-all", is_flag=True, help="Show all columns, those hidden so far too.")
 @click.option("--subscribers-see-all-rows", is_flag=True, help="Watch a table in spite of its row-level security.")
 def watch(
     table: str,
@@ -67,27 +70,27 @@ def watch(
     hide: tuple[str, ...],
     only: tuple[str, ...],
     *,
+    no_range: bool,
     show_all: bool,
     subscribers_see_all_rows: bool,
 ) -> None:
-    """Watch TABLE (written as in SQL), or change how it is watched. Installs sseapp in the database where it must.
+    """Watch TABLE, or change how it is watched. Installs sseapp in the database if needed.
 
-    What is not given here is taken back: the range column, and the hidden columns with --show-all.
+    If TABLE is watched already, only what the options name changes.
     """
     with _connected() as connection:
         _installed(connection)
-        left_out = "" if hide or only or show_all else schema.left_out(connection, table)
-        if left_out:
-            raise click.UsageError(
-                f"{table} leaves out {left_out} so far. Say so again (--hide, --only), or --show-all."
-            )
+        so_far = watch_options(connection, table)
+        if range_column or no_range:
+            so_far = so_far.with_range(None if no_range else range_column)
+        wanted = so_far.with_columns(hide=hide, only=only, show_all=show_all)
         schema.watch(
             connection,
             table,
-            range_column=range_column,
-            hide=hide,
-            only_columns=only or None,
-            subscribers_see_all_rows=subscribers_see_all_rows,
+            range_column=wanted.range_column,
+            hide=wanted.hide,
+            only_columns=wanted.only,
+            subscribers_see_all_rows=subscribers_see_all_rows or wanted.sees_all_rows,
         )
         click.echo(f"{table} is watched.")
 
@@ -95,29 +98,34 @@ def watch(
 @main.command()
 @click.argument("table")
 def unwatch(table: str) -> None:
-    """End the watch of TABLE and remove its triggers."""
+    """Stop watching TABLE and remove its triggers."""
     with _connected() as connection:
         found = schema.unwatch(connection, table)
         click.echo(f"{table} is no longer watched." if found else f"{table} was not watched.")
 
 
 @main.command()
-def status() -> None:
-    """Show what is watched, and the state of the log."""
+@click.option("--verbose", is_flag=True, help="Show also how servers learn of changes, their sessions, the log's end.")
+def status(*, verbose: bool) -> None:
+    """Show the watched tables and the state of the log."""
     with _connected() as connection:
         if not schema.is_installed(connection):
             click.echo("sseapp is not installed in this database; `watch TABLE` installs it.")
             return
-        for watched in connection.query(statements.named("queries")["watched"]):
-            click.echo("{}.{}  key: {}  range: {}  hidden: {}".format(*watched))
-        ((rows, size, age),) = connection.query(statements.named("queries")["size"])
-        click.echo(f"log: {rows} rows, {size / 1e6:.1f} MB on disk, the oldest {age:.0f} s old")
-        now = change_log.log_end(connection)
-        click.echo(f"epoch: {now.epoch}  position: {now.upto}")
+        if not schema.is_current(connection):
+            click.echo(f"Warning: {OtherVersionError().detail}", err=True)
+        with schema.needed(connection):
+            for watched in state.tables(connection):
+                click.echo(watched)
+                if verbose:
+                    click.echo(watched.details())
+            click.echo(state.log(connection))
+            if verbose:
+                click.echo("\n".join(state.details(connection).lines()))
 
 
 @main.command()
-@click.option("--uninstall", is_flag=True, help="What would remove sseapp instead.")
+@click.option("--uninstall", is_flag=True, help="Print the SQL that removes sseapp.")
 def sql(*, uninstall: bool) -> None:
     """Print the SQL that installs sseapp, for review or for a migration tool."""
     click.echo(schema.printable(uninstall=uninstall))
@@ -125,15 +133,15 @@ def sql(*, uninstall: bool) -> None:
 
 @main.command()
 def uninstall() -> None:
-    """Remove sseapp from the database: triggers, log, schema."""
+    """Remove sseapp from the database: its triggers, log and schema."""
     with _connected() as connection:
         schema.uninstall(connection)
-        click.echo("sseapp is no longer in this database.")
+        click.echo("sseapp has been removed from this database.")
 
 
 @main.command()
 def doctor() -> None:
-    """Check step by step, with a canary row, that changes arrive; say what to do about what is wrong."""
+    """Check step by step, with a test row, that changes arrive, and say how to fix what is wrong."""
     with _errors():
         well = True
         for finding in examine(dsn(_settings()), _settings()):
@@ -144,7 +152,7 @@ def doctor() -> None:
 
 @main.command()
 def prune() -> None:
-    """Prune the log now, by SSEAPP_RETENTION and SSEAPP_LOG_SIZE. Running servers do it by themselves."""
+    """Prune the log now, by SSEAPP_RETENTION and SSEAPP_LOG_SIZE. Running servers do this themselves."""
     settings = _settings()
     total = 0
     with _connected() as connection, schema.needed(connection):
@@ -177,7 +185,7 @@ def _connect(settings: Settings) -> Connection:
     try:
         return Connection(dsn(settings), deadline=max(30.0, settings.deadline))
     except ConnectionLostError as error:
-        raise ConnectionLostError(f"No connection to the database of DATABASE_URL: {error.detail}") from error
+        raise ConnectionLostError(f"Cannot connect to the database of DATABASE_URL: {error.detail}") from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A sample shop, live: an embedded PostgreSQL, a workload, gunicorn, all of them ending with this process."""
+"""The demo: an embedded PostgreSQL, a sample shop with a workload, and gunicorn. All end with this process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sseapp.postgres import schema, statements
 from sseapp.postgres.database import Connection
 
 ROOT = Path(__file__).resolve().parents[2]
-# What gunicorn and PostgreSQL may take to stop adds up to less than the 5 s that were promised.
+# gunicorn and PostgreSQL together have to stop within the promised 5 s.
 STOP_PLAN = "TERM:1.5,QUIT:0.5"
 ANSWER_SECONDS = 30.0
 CUSTOMERS, ORDERS, MOST_ORDERS = 60, 400, 1500
@@ -37,9 +37,9 @@ log = logging.getLogger(__name__)
 
 
 def run(port: int) -> int:
-    """Show the shop on 127.0.0.1 until SIGINT, SIGTERM or SIGHUP; the exit status.
+    """Run the demo on 127.0.0.1 until SIGINT, SIGTERM or SIGHUP; the exit status.
 
-    Raises EmbeddedError where the port, the folder or PostgreSQL cannot be used.
+    Raises EmbeddedError if the port, the folder or PostgreSQL cannot be used.
     """
     began = time.monotonic()
     logging.basicConfig(format="%(message)s")
@@ -47,7 +47,7 @@ def run(port: int) -> int:
         stack.enter_context(_ending_by_signals())
         _check_port(port)
         if os.environ.get("DATABASE_URL"):
-            _say("DATABASE_URL is left alone: the demo has a PostgreSQL of its own.")
+            _say("The demo does not use DATABASE_URL; it has its own PostgreSQL.")
         embedded = Embedded(report=_say)
         stack.callback(embedded.stop)
         dsn = embedded.start()
@@ -64,13 +64,13 @@ def run(port: int) -> int:
         while server.running and embedded.running:
             time.sleep(0.5)
         what = "PostgreSQL" if server.running else "gunicorn"
-        raise EmbeddedError(f"{what} has ended for good; {FOLDER}/ has its log.")
+        raise EmbeddedError(f"{what} has stopped and could not be restarted; see its log in {FOLDER}/.")
     _say("The shop is closed.")
     return 0
 
 
 def open_shop(connection: Connection) -> None:
-    """Make the shop's tables and fill them up, install sseapp and watch the two; all that only where it is missing."""
+    """Create and fill the shop's tables, install sseapp and watch the tables; skips what is already there."""
     sql = statements.named("demo")
     connection.query(sql["shop"])
     connection.query(sql["tidy"], {"most": MOST_ORDERS})
@@ -82,7 +82,7 @@ def open_shop(connection: Connection) -> None:
 
 
 class Workload:
-    """A few changes a second, in bulk now and then, from a thread of its own; it sits out the database's absence."""
+    """Makes a few changes a second, and a bulk change now and then, in a thread; retries while the database is away."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -105,11 +105,11 @@ class Workload:
                     for name in self._names():
                         connection.query(self._sql[name], {"most": MOST_ORDERS})
             except SseappError as error:
-                log.warning("The shop cannot reach its database, and tries again: %s", error)
+                log.warning("The demo cannot reach its database and tries again: %s", error)
                 self._stopped.wait(RETRY_SECONDS)
 
     def _names(self) -> Iterator[str]:
-        """Yield the next statement's name whenever it is time for one, until the workload is stopped."""
+        """Yield the name of each next statement when it is due, until the workload is stopped."""
         names, weights = list(STEPS), list(STEPS.values())
         turns = itertools.cycle(BULK)
         bulk = time.monotonic() + BULK_SECONDS / 4
@@ -127,7 +127,7 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _ending_by_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into what Ctrl-C is; only the first of them counts, lest one interrupts the stopping."""
+    """Treat SIGTERM and SIGHUP as Ctrl-C. Only the first signal counts: a second must not interrupt the stopping."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     got: list[int] = []
 
@@ -176,7 +176,7 @@ def _wait_for_answer(port: int, server: Child) -> None:
     while not _answers(port):
         if not server.running or time.monotonic() > end:
             words = (FOLDER / "gunicorn.log").read_text(errors="replace").splitlines()[-12:]
-            raise EmbeddedError("gunicorn does not answer. Its last words:\n" + "\n".join(words))
+            raise EmbeddedError("gunicorn does not answer. The end of its log:\n" + "\n".join(words))
         time.sleep(0.05)
     server.keep()
 

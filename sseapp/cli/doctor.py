@@ -1,10 +1,10 @@
-"""Checks step by step, with a canary row, that changes arrive; and says what to do about what is wrong."""
+"""Checks step by step, with a test row, that changes arrive, and says how to fix what is wrong."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
@@ -19,13 +19,14 @@ from sseapp.postgres.database import Connection
 from sseapp.process import Runtime
 
 _CANARY = "sseapp_doctor.canary"
-_SONG = 5.0  # seconds that the canary's row may take
+_TEXT = "chirp"  # the canary's row, as it is found again in the log and in a stream
+_TIMEOUT = 5.0  # seconds that the row may take
 _OLDEST = 140000
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One step's outcome: ``well`` is false where changes do not arrive, ``None`` a hint; ``advice``: what to do."""
+    """The outcome of one step: ``well`` is False if changes do not arrive, None for a hint. ``advice``: what to do."""
 
     step: str
     well: bool | None
@@ -33,23 +34,19 @@ class Finding:
     advice: str = ""
 
 
-class _IncurableError(Exception):
-    """Nothing further can be checked."""
-
-
 def examine(dsn: str, settings: Settings) -> Iterator[Finding]:
-    """Check everything there is between a row's commit and a subscriber, in the order that the row goes."""
+    """Check all that lies between a row's commit and a subscriber, in the order in which a change passes it."""
     try:
         connection = Connection(dsn, deadline=settings.deadline)
     except SseappError as error:
-        yield Finding("connect", False, error.detail, "Is DATABASE_URL right, and the server running?")
+        yield Finding("connect", False, error.detail, "Check DATABASE_URL, and that the server is running.")
         return
-    with closing(connection), suppress(_IncurableError):
-        for step in (_server, partial(_pooler, settings), _schema, _rights, _tables):
+    with closing(connection):
+        for step in (_server, partial(_session, settings), _schema, _rights, _tables):
             for finding in step(connection):
                 yield finding
                 if finding.well is False and step is not _tables:
-                    raise _IncurableError
+                    return
         yield from _canary(connection, replace(settings, database_url=dsn))
 
 
@@ -63,7 +60,7 @@ def _server(connection: Connection) -> Iterator[Finding]:
         yield Finding("connect", False, f"This is PostgreSQL {version}.", "sseapp needs PostgreSQL 14 or later.")
     elif replica:
         advice = (
-            "Point DATABASE_URL at the primary: a replica's snapshots cannot serve as cursors, and it has no NOTIFY."
+            "Point DATABASE_URL at the primary: a replica has no NOTIFY, and its snapshots cannot serve as cursors."
         )
         yield Finding("connect", False, "This is a replica.", advice)
     elif read_only:
@@ -71,38 +68,37 @@ def _server(connection: Connection) -> Iterator[Finding]:
             "connect", False, "Transactions are read-only.", "Unset default_transaction_read_only for the role."
         )
     else:
-        yield Finding("connect", True, f"PostgreSQL {version}, as {role}")
+        yield Finding("connect", True, f"PostgreSQL {version}, role {role}")
 
 
-def _pooler(settings: Settings, connection: Connection) -> Iterator[Finding]:
-    """A pooler in transaction mode lends a session for one transaction: LISTEN would be heard by somebody else."""
-    pooler = "There is a pooler (PgBouncer?) between us and PostgreSQL"
+def _session(settings: Settings, connection: Connection) -> Iterator[Finding]:
+    """Look for a pooler in transaction mode: it lends a session for one transaction, so LISTEN hears nothing."""
     if not connection.pooled:
-        yield Finding("session", True, "a session of our own")
+        yield Finding("session", True, "direct connection")
     elif settings.notify is False:
-        yield Finding("session", True, "a pooler's; with SSEAPP_NOTIFY=off the log is polled")
+        yield Finding("session", True, "through a pooler; the log is polled (SSEAPP_NOTIFY=off)")
     elif settings.notify:
-        advice = "In transaction mode no NOTIFY reaches us: then SSEAPP_NOTIFY=off is right."
-        yield Finding("session", None, f"{pooler}, in session mode by SSEAPP_NOTIFY=on.", advice)
+        advice = "This works in session mode only. For transaction mode set SSEAPP_NOTIFY=off."
+        yield Finding("session", None, "Connected through a pooler (PgBouncer?), with SSEAPP_NOTIFY=on.", advice)
     else:
         advice = (
-            "SSEAPP_NOTIFY=off spares the writers a NOTIFY that is not heard. Or connect to PostgreSQL itself; or to a "
-            "pool in session mode, and say so by SSEAPP_NOTIFY=on. Only sseapp's few connections need that."
+            "Set SSEAPP_NOTIFY=off, so that writers do not NOTIFY in vain. Or connect sseapp directly to PostgreSQL "
+            "(it needs only a few connections), or to a pool in session mode with SSEAPP_NOTIFY=on."
         )
-        yield Finding("session", None, f"{pooler}: the log is polled all the time.", advice)
+        yield Finding("session", None, "Connected through a pooler (PgBouncer?), so the log is always polled.", advice)
 
 
 def _schema(connection: Connection) -> Iterator[Finding]:
     if connection.query(_named("entrance")) == [(False,)]:
         yield _no_rights()
     elif not schema.is_installed(connection):
-        advice = "`python -m sseapp watch TABLE` installs it; `python -m sseapp sql` prints what that does."
+        advice = "`python -m sseapp watch TABLE` installs it; `python -m sseapp sql` prints the SQL."
         yield Finding("schema", False, "sseapp is not installed in this database.", advice)
     elif schema.is_current(connection):
-        yield Finding("schema", True, "installed, of this version")
+        yield Finding("schema", True, "installed, this version")
     else:
-        advice = "`python -m sseapp install`, or the output of `python -m sseapp sql`, updates it, or says why not."
-        yield Finding("schema", False, "It is of another version, or came out of a dump.", advice)
+        advice = "Run `python -m sseapp install`, or the SQL that `python -m sseapp sql` prints."
+        yield Finding("schema", False, "sseapp is installed in another version, or was restored from a dump.", advice)
 
 
 def _rights(connection: Connection) -> Iterator[Finding]:
@@ -124,83 +120,93 @@ def _tables(connection: Connection) -> Iterator[Finding]:
     for name, readable, in_place, has_key, range_column, indexed in rows:
         step = f"table {name}"
         if not readable:
-            yield Finding(step, False, "This role may not read it.", f"GRANT SELECT ON {name} to the role.")
+            yield Finding(step, False, "This role may not read the table.", f"GRANT SELECT ON {name} to the role.")
         elif not in_place:
-            advice = "`python -m sseapp unwatch` and `watch` make them anew; ENABLE ALWAYS TRIGGER switches them on."
-            yield Finding(step, False, "Its triggers are disabled or gone.", advice)
+            advice = f"Enable the triggers (ENABLE ALWAYS TRIGGER), or run `unwatch {name}` and `watch {name}`."
+            yield Finding(step, False, "Our triggers on it are disabled or missing.", advice)
         elif not has_key:
-            yield Finding(step, None, "It has no key: a row is told from others by all its columns.", "Give it one.")
+            advice = "Add a primary key, so that an update need not compare all columns."
+            yield Finding(step, None, "It has no key, so its rows are told apart by all their columns.", advice)
         elif not indexed:
-            advice = f"An index on {range_column} makes snapshots of a range quick."
+            advice = f"An index on {range_column} makes snapshots of a range fast."
             yield Finding(step, None, f"The range column {range_column} has no index.", advice)
         else:
-            yield Finding(step, True, "watched, its triggers in place")
+            yield Finding(step, True, "watched, triggers in place")
 
 
 def _canary(connection: Connection, settings: Settings) -> Iterator[Finding]:
-    """Make a table of our own, watch it, write a row, and follow it to a stream."""
+    """Create a table, watch it, insert a row, and follow that row to a stream."""
     try:
-        connection.query(_named("canary_in"))
-        connection.query(_named("canary_out"))
+        connection.query(_named("drop_canary"))
+        connection.query(_named("create_canary"))
         schema.watch(connection, _CANARY)
     except MissingRightError as error:
-        yield Finding(
-            "trigger", None, f"No canary: {error.detail}.", "GRANT CREATE ON DATABASE lets the doctor check it."
-        )
+        advice = "GRANT CREATE ON DATABASE lets the doctor create a table to test with."
+        yield Finding("trigger", None, f"Not tested: {error.detail}.", advice)
         return
     try:
-        yield from _sing(connection, settings)
+        yield from _follow_canary(connection, settings)
     finally:
-        connection.query("SELECT sseapp.unwatch(%s)", (_CANARY,))
-        connection.query(_named("canary_in"))
+        schema.unwatch(connection, _CANARY)
+        connection.query(_named("drop_canary"))
 
 
-def _sing(connection: Connection, settings: Settings) -> Iterator[Finding]:
+def _follow_canary(connection: Connection, settings: Settings) -> Iterator[Finding]:
     before = change_log.log_end(connection)
     runtime = Runtime(settings)
     runtime.start()
-    stands, heard = threading.Event(), threading.Event()
+    subscribed, delivered = threading.Event(), threading.Event()
     try:
         subscription = ChangesStream(runtime, _CANARY, [("snapshot", "no")])
-        concurrency.start("canary", _follower(subscription, stands, heard))
-        stands.wait(_SONG)
+        concurrency.start("canary", _follower(subscription, subscribed, delivered))
+        subscribed.wait(_TIMEOUT)
         reading = change_log.read(connection, Cursor(before.upto), piece=1, sent=0).reading
         polls = runtime.listener.pace.deaf or (reading is not None and reading.left > 0)
         if not polls:
             connection.query("LISTEN sseapp")
         began = monotonic()
-        connection.query(f"INSERT INTO {_CANARY} VALUES (1, 'tweet')")  # noqa: S608  # a name of our own
-        rang = not polls and connection.wait_for_notify(_SONG)
+        connection.query(_named("insert_canary"), {"text": _TEXT})
+        notified = not polls and connection.wait_for_notify(_TIMEOUT)
         batch = change_log.read(connection, Cursor(before.upto), piece=1000, sent=before.greatest_id)
-        logged = any(change.new and "tweet" in change.new for change in batch.changes)
-        yield _step(
-            "trigger", logged, "the canary's row is in the log", "Its trigger did not fire: see the server's log."
-        )
-        if polls:
-            yield Finding("bell", True, "not needed: the log is polled")
-        else:
-            advice = "Does a pooler stand between? Then SSEAPP_NOTIFY=off."
-            yield _step("bell", rang, "its NOTIFY arrived", advice)
-        arrived = heard.wait(_SONG)
-        took = f"the row was in a stream {1000 * (monotonic() - began):.0f} ms after its commit"
-        yield _step("stream", arrived, took, "See this program's log; then please report it.")
+        logged = any(change.new and _TEXT in change.new for change in batch.changes)
+        yield _trigger(logged)
+        yield Finding("notify", True, "not needed: the log is polled") if polls else _notify(notified)
+        yield _stream(delivered.wait(_TIMEOUT), monotonic() - began)
     finally:
         runtime.close()
 
 
-def _follower(subscription: ChangesStream, stands: threading.Event, heard: threading.Event) -> Callable[[], None]:
+def _follower(
+    subscription: ChangesStream, subscribed: threading.Event, delivered: threading.Event
+) -> Callable[[], None]:
     def follow() -> None:
         with closing(subscription):
             for number, data in enumerate(subscription.frames()):
                 if number:
-                    # the second piece says where it stands: what is written from now on is to come
-                    stands.set()
-                if b"tweet" in data:
-                    heard.set()
+                    # the second piece holds the position: all that is written from now on will come
+                    subscribed.set()
+                if _TEXT.encode() in data:
+                    delivered.set()
                     return
 
     return follow
 
 
-def _step(step: str, well: bool, text: str, advice: str) -> Finding:
-    return Finding(step, True, text) if well else Finding(step, False, f"Not so: {text}.", advice)
+def _trigger(logged: bool) -> Finding:
+    if logged:
+        return Finding("trigger", True, "test row logged")
+    return Finding("trigger", False, "The test row was not logged.", "See PostgreSQL's log.")
+
+
+def _notify(received: bool) -> Finding:
+    if received:
+        return Finding("notify", True, "NOTIFY received")
+    advice = "If there is a pooler in between, set SSEAPP_NOTIFY=off."
+    return Finding("notify", False, f"No NOTIFY received within {_TIMEOUT:g} s.", advice)
+
+
+def _stream(delivered: bool, seconds: float) -> Finding:
+    if delivered:
+        return Finding("stream", True, f"test row delivered to a stream {1000 * seconds:.0f} ms after its commit")
+    advice = "See the output above; if that does not explain it, please report it."
+    return Finding("stream", False, f"The test row was not delivered within {_TIMEOUT:g} s.", advice)

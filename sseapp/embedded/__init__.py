@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: a server of the project folder's own, for a start without DATABASE_URL.
+"""The embedded PostgreSQL: a server in the project's folder, used when DATABASE_URL is unset.
 
 Nouns: server, cluster, account, folder lock, child process, supervisor.
 Imported by ``process`` and ``cli``. Imports only ``errors``.

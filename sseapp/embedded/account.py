@@ -1,4 +1,4 @@
-"""The account that PostgreSQL runs under: it refuses to be root."""
+"""The account that PostgreSQL runs under: it refuses to run as root."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-# What a folder that others may not enter (/root, mktemp -d) takes, the least first. Reading is enough for data the
-# account owns; a umask of 077 at installation has left programs that only an override executes. Many containers
-# have the second only.
+# Capabilities to reach a folder that others may not enter (/root, mktemp -d), the least first. Reading is enough for
+# data that the account owns. Programs installed under a umask of 077 need the override, and many containers have only
+# that one.
 CAPABILITIES = ("", "dac_read_search", "dac_override")
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account and how to start a program as it; ``prefix`` is empty for the account we are already."""
+    """An account, and the command prefix that runs a program under it; empty for our own account."""
 
     name: str
     uid: int
@@ -42,19 +42,18 @@ class Account:
 
 
 def unprivileged(owned: Path, needed: Iterable[Path]) -> Account:
-    """Return the account to run PostgreSQL under: ourselves, unless we are root.
+    """Return the account to run PostgreSQL under: our own, unless we are root.
 
-    As root it is the owner of ``owned`` (a user's checkout under sudo stays that user's), else ``nobody``. It is given
-    what it takes to reach ``owned`` and to read and execute all that is ``needed``. Raises EmbeddedError where
-    nothing does.
+    As root it is the owner of ``owned`` (a user's checkout under sudo stays that user's), else ``nobody``, with the
+    capabilities needed to reach ``owned`` and to read and execute ``needed``. Raises EmbeddedError if none suffice.
     """
     if os.geteuid() != 0:
         return Account(f"uid {os.geteuid()}", os.geteuid(), os.getegid())
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise EmbeddedError(
-            "PostgreSQL refuses to run as root, and setpriv (util-linux) is not here to run it as another account. "
-            "Install it, start as an ordinary user, or set DATABASE_URL."
+            "PostgreSQL refuses to run as root. To run it as another user, sseapp needs setpriv (util-linux). "
+            "Install that, start as an ordinary user, or set DATABASE_URL."
         )
     entry = _owner(owned)
     for capability in CAPABILITIES:
@@ -62,13 +61,13 @@ def unprivileged(owned: Path, needed: Iterable[Path]) -> Account:
         if all(_may(account, path) for path in (owned, *needed)):
             return account
     raise EmbeddedError(
-        f"PostgreSQL refuses to run as root, and the account {entry.pw_name} cannot reach {owned}. "
-        "Move the project to a folder that others may enter, start as an ordinary user, or set DATABASE_URL."
+        f"PostgreSQL refuses to run as root, and the user {entry.pw_name} cannot reach {owned}. "
+        "Move the project to a folder that other users may enter, start as an ordinary user, or set DATABASE_URL."
     )
 
 
 def _owner(path: Path) -> pwd.struct_passwd:
-    # PostgreSQL wants an account with a name; a folder from outside a container often has a number only.
+    # PostgreSQL needs an account with a name; a folder mounted into a container often has only a number.
     with suppress(KeyError):
         entry = pwd.getpwuid(path.stat().st_uid)
         if entry.pw_uid != 0:
@@ -77,15 +76,15 @@ def _owner(path: Path) -> pwd.struct_passwd:
 
 
 def _prefix(setpriv: str, entry: pwd.struct_passwd, capability: str) -> tuple[str, ...]:
-    # Changing the account clears the parent-death signal that the supervisor has set: set it anew.
+    # Changing the account clears the parent-death signal that the supervisor has set: set it again.
     head = (setpriv, f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups", "--pdeathsig=QUIT")
     if not capability:
         return (*head, "--")
-    # Without that bit access(), by which initdb finds its programs, answers as if there were no capability.
+    # Without this bit access(), which initdb uses to find its programs, ignores the capability.
     return (*head, "--securebits=+no_setuid_fixup", f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}", "--")
 
 
 def _may(account: Account, path: Path) -> bool:
-    # Asked of the kernel, not computed from modes: ACLs and mounts have their say as well.
+    # Ask the kernel instead of computing it from modes: ACLs and mounts count, too.
     command = account.command(["test", "-r", path, "-a", "-x", path])
     return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603  # no shell

@@ -1,4 +1,4 @@
-"""A child process whose life is tied to ours, however we end."""
+"""A child process that ends when this process ends, even if that is killed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
 class Child:
-    """Our end of the pipe to the supervisor that runs ``command``.
+    """The process of ``command``, run by a supervisor at the other end of a pipe.
 
     ``plan`` says how to stop it (see :mod:`sseapp.embedded.supervisor`). Its output goes to ``log``.
     """
@@ -31,7 +31,7 @@ class Child:
     ) -> None:
         argv = [sys.executable, "-I", str(SUPERVISOR), plan, *map(str, command)]
         with _private(log) as out:
-            # A session of its own: Ctrl-C in the terminal is for us, and we stop our children in our own order.
+            # A session of its own: Ctrl-C in the terminal reaches only us, and we stop our children in order.
             self._supervisor = subprocess.Popen(  # noqa: S603  # the supervisor, without a shell
                 argv,
                 bufsize=0,
@@ -47,22 +47,22 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether the supervisor is there; between a crash of the child and its new start that is still so."""
+        """Whether the supervisor runs; it does so between a crash of the child and its restart, too."""
         return self._supervisor.poll() is None
 
     @property
     def pid(self) -> int:
-        """The supervisor's process id, which is that of its session and process group, too."""
+        """The supervisor's process id, which is also its session's and process group's."""
         return self._supervisor.pid
 
     def keep(self) -> None:
-        """Have the child started again whenever it ends from now on."""
+        """From now on, restart the child whenever it ends."""
         if self._supervisor.stdin is not None:
             with suppress(BrokenPipeError):  # `running` tells
                 self._supervisor.stdin.write(b"k")
 
     def stop(self) -> None:
-        """Stop the child and wait for that; without effect in a process forked from ours, which has let go already."""
+        """Stop the child and wait for its end; does nothing in a forked process, which has closed its end already."""
         self.let_go()
         try:
             self._supervisor.wait(self._patience)
@@ -71,13 +71,13 @@ class Child:
             self._supervisor.wait()
 
     def let_go(self) -> None:
-        """Close our end of the pipe; where it was the only one, the supervisor stops the child."""
+        """Close our end of the pipe. If no other process has it open, the supervisor stops the child."""
         if self._supervisor.stdin is not None:
             self._supervisor.stdin.close()
 
 
 def _private(log: Path) -> BinaryIO:
-    # A failed statement is in PostgreSQL's log with its values.
+    # PostgreSQL logs failed statements with their values.
     return os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
@@ -85,7 +85,7 @@ _children: weakref.WeakSet[Child] = weakref.WeakSet()
 
 
 def _let_go_in_child() -> None:
-    # A forked worker must not lock the pipe open: the supervisor would go on after our death.
+    # A forked worker must not keep the pipe open: the supervisor would outlive us.
     for child in _children:
         child.let_go()
 

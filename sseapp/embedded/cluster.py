@@ -1,4 +1,4 @@
-"""One PostgreSQL server on a data directory of its own, that lives no longer than this process."""
+"""One PostgreSQL server with its own data directory, which ends with this process."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     from sseapp.embedded.account import Account
 
-# A fast shutdown first; one that hangs (a checkpoint on a slow disk) must not outlast the 5 s that were promised.
+# A fast shutdown first. If it hangs (a checkpoint on a slow disk), all still has to end within the promised 5 s.
 STOP_PLAN = "INT:2,QUIT:0.5"
-START_SECONDS = 120.0  # recovery after a crash may take its time
+START_SECONDS = 120.0  # recovery after a crash may take a while
 PORT_TRIES = 5
 READY_LINE = 7  # of postmaster.pid, see "utils/pidfile.h" in PostgreSQL
 
 
 class Cluster:
-    """A server and the supervisor that ties its life to ours.
+    """A server and the supervisor that stops it when this process ends.
 
     ``data`` is an initialised data directory that belongs to ``account``; ``settings`` go on the command line.
-    It listens on 127.0.0.1 only, without a unix socket: a checkout's path may exceed the 107 bytes of a socket's name.
+    It listens on 127.0.0.1 only. It has no Unix socket, as a project's path may exceed the 107 bytes of its name.
     """
 
     def __init__(self, bindir: Path, data: Path, account: Account, settings: Mapping[str, str], log: Path) -> None:
@@ -41,12 +41,12 @@ class Cluster:
         self.settings = settings
         self.log = log
         self.port: int | None = None
-        self._tether: Child | None = None
+        self._child: Child | None = None
 
     def start(self, port: int | None = None, report: Callable[[str], None] = lambda _: None) -> int:
         """Start the server and return its port once it answers: ``port`` if that is free, else another.
 
-        A server that is left over on the data directory is stopped first. Raises EmbeddedError.
+        Stops a server that an earlier run has left on the data directory. Raises EmbeddedError.
         """
         self.stop_leftovers(report)
         for attempt in range(PORT_TRIES):
@@ -56,26 +56,26 @@ class Cluster:
                 return self.port
             if "could not bind" not in self.tail():
                 break
-        raise EmbeddedError(f"PostgreSQL did not start. Its last words ({self.log}):\n{self.tail()}")
+        raise EmbeddedError(f"PostgreSQL did not start. The end of its log ({self.log}):\n{self.tail()}")
 
     def keep(self) -> None:
-        """Have the server started again, on the same port, whenever it dies from now on."""
-        if self._tether is not None:
-            self._tether.keep()
+        """From now on, restart the server on the same port whenever it ends."""
+        if self._child is not None:
+            self._child.keep()
 
     def stop(self) -> None:
-        """Stop the server, within 5 s; without effect in a process forked from the one that started it."""
-        if self._tether is not None:
-            self._tether.stop()
+        """Stop the server within 5 s; does nothing in a forked process."""
+        if self._child is not None:
+            self._child.stop()
 
     @property
     def running(self) -> bool:
-        """Whether the server is there; between a crash and the new start that is still so."""
-        return self._tether is not None and self._tether.running
+        """Whether the server is running, or is being restarted after a crash."""
+        return self._child is not None and self._child.running
 
     @property
     def pid(self) -> int | None:
-        """The postmaster's process id, None while there is none."""
+        """The postmaster's process id; None if it does not run."""
         lines = self._pid_file()
         return int(lines[0]) if lines and self.running else None
 
@@ -86,14 +86,14 @@ class Cluster:
         return "(no log)"
 
     def stop_leftovers(self, report: Callable[[str], None] = lambda _: None) -> None:
-        """Stop what still runs on our data directory from an earlier life, and forget its pid file.
+        """Stop a server that an earlier run has left on our data directory, and remove its pid file.
 
-        Known by its working directory, never by the pid file: the number in there may be anybody's by now. The file
-        has to go, because PostgreSQL itself refuses to start while any process of the account has that number.
+        It is recognised by its working directory: by now another process may have the number in the pid file. The file
+        has to go, because PostgreSQL refuses to start while any process of the account has that number.
         """
         left = server_processes(self.data)
         if left:
-            report("A PostgreSQL of an earlier run is still here; stopping it.")
+            report("A PostgreSQL of an earlier run is still running; stopping it.")
         for number, patience in ((signal.SIGINT, 3.0), (signal.SIGKILL, 5.0)):
             for process in left if number == signal.SIGKILL else _heads(left):
                 with suppress(psutil.NoSuchProcess):
@@ -105,7 +105,7 @@ class Cluster:
         options = {"port": str(port), "listen_addresses": "127.0.0.1", "unix_socket_directories": "", **self.settings}
         flags = [f"--{key}={value}" for key, value in options.items()]
         command = self.account.command([self.bindir / "postgres", "-D", self.data, *flags])
-        self._tether = Child(command, plan=STOP_PLAN, log=self.log)
+        self._child = Child(command, plan=STOP_PLAN, log=self.log)
 
     def _wait_ready(self, report: Callable[[str], None]) -> bool:
         began = told = time.monotonic()
@@ -131,7 +131,7 @@ class Cluster:
 
 
 def initialise(bindir: Path, data: Path, account: Account, options: Sequence[str]) -> None:
-    """Make a data directory with initdb, in English and UTF-8; raise EmbeddedError with what it said."""
+    """Make a data directory with initdb, in English and UTF-8. Raises EmbeddedError with initdb's output."""
     common = ["--encoding=UTF8", "--lc-messages=C", "--no-instructions", *options]
     command = account.command([bindir / "initdb", "-D", data, *common])
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd="/")  # noqa: S603  # no shell
@@ -140,7 +140,7 @@ def initialise(bindir: Path, data: Path, account: Account, options: Sequence[str
 
 
 def server_processes(data: Path) -> list[psutil.Process]:
-    """Return the processes of a PostgreSQL that works in ``data``, whoever started it."""
+    """Return all PostgreSQL processes that work in ``data``."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -150,7 +150,7 @@ def server_processes(data: Path) -> list[psutil.Process]:
 
 
 def _heads(processes: list[psutil.Process]) -> list[psutil.Process]:
-    # The postmaster; its children, too, once they have lost it. To a child of a living one SIGINT means another thing.
+    # The postmaster, or its children if it has died. To a child of a running postmaster SIGINT means something else.
     pids = {process.pid for process in processes}
     heads = []
     for process in processes:

@@ -1,4 +1,4 @@
-"""Who holds a folder: a lock that ends with its process, however that ends."""
+"""A lock on a folder, which ends with the process that holds it, even if that is killed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import time
 import weakref
 from pathlib import Path
 
-# Not given up at once: somebody may be asking this moment whether the folder is held, which takes a shared lock.
+# Keep trying for a moment: `is_taken()` in another process takes a shared lock.
 PATIENCE = 1.0
 
 
 class FolderLock:
-    """The lock of one folder: a file named ``lock`` in it, with the holder's process id for people to read."""
+    """The lock of one folder: a file named ``lock`` in it, which holds the process id for people to read."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "lock"
         self._file: int | None = None
 
     def take(self) -> bool:
-        """Take the lock; False where another process has it."""
+        """Take the lock; False if another process has it."""
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         end = time.monotonic() + PATIENCE
         while not _lock(file, fcntl.LOCK_EX):
@@ -35,7 +35,7 @@ class FolderLock:
         return True
 
     def let_go(self) -> None:
-        """Close our copy of the file. The lock lasts until every process that has it open has closed it."""
+        """Close our descriptor. The lock ends when every process has closed its own."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
@@ -52,7 +52,7 @@ class FolderLock:
             os.close(file)
 
     def holder(self) -> str:
-        """Return the process id of the holder, of the last one where there is none now."""
+        """Return the process id of the holder, or of the last one."""
         return self._path.read_text().strip() or "?"
 
 
@@ -68,7 +68,7 @@ _locks: weakref.WeakSet[FolderLock] = weakref.WeakSet()
 
 
 def _let_go_in_child() -> None:
-    # A forked worker may outlive its parent by a while; the folder has to be free at once.
+    # A forked worker may outlive its parent for a while, but the folder has to be free at once.
     for lock in _locks:
         lock.let_go()
 

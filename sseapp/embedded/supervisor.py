@@ -1,10 +1,10 @@
-"""Keep a child running for exactly as long as the process that asked for it.
+"""Runs a child process for as long as the parent process lives.
 
-A program of its own, standard library only: ``python -I supervisor.py PLAN COMMAND...``. Its standard input is a pipe
-from the parent. A byte on it means "from now on start the child again when it dies"; its end means "stop the child",
-and the kernel ends it for a parent that was killed, too. PLAN is how to stop: signals, each with the seconds to wait
-for its effect (``INT:2,QUIT:0.5``), SIGKILL being the last resort. Should the supervisor itself be killed, Linux sends
-the child a SIGQUIT: PostgreSQL and gunicorn alike take it for "at once".
+This is a program that uses only the standard library: ``python -I supervisor.py PLAN COMMAND...``. Its standard input
+is a pipe from the parent. A byte on it means "from now on, restart the child when it ends". Its end means "stop the
+child"; the kernel closes the pipe if the parent is killed, too. PLAN says how to stop: signals, each with the seconds
+to wait for its effect (``INT:2,QUIT:0.5``), and SIGKILL in the end. If the supervisor itself is killed, Linux sends the
+child a SIGQUIT, by which PostgreSQL and gunicorn stop at once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from functools import partial
 
 PR_SET_PDEATHSIG = 1
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
-STEADY = 10.0  # a child that ran for so many seconds has recovered
-MOST_FAILURES = 16  # in a row, about a minute: what does not come back in that time needs somebody to look
+STEADY = 10.0  # seconds; a child that ran longer has recovered
+MOST_FAILURES = 16  # in a row, which takes about a minute; then somebody has to look
 
 
 class Supervisor:
-    """One child at a time, started again with back-off once the parent has asked for that."""
+    """One child at a time, restarted with back-off once the parent has asked for that."""
 
     def __init__(self, plan: str, command: list[str]) -> None:
         self.plan = [_step(part) for part in plan.split(",")]
@@ -43,21 +43,21 @@ class Supervisor:
             self._poll.register(end, select.POLLIN)
 
     def run(self) -> int:
-        """Run the child until it is no longer wanted, or ended and shall not (or cannot) be kept; its status."""
+        """Run the child until the parent stops it, or until it ends and is not to be restarted; its exit status."""
         failures, tie = 0, partial(_die_with, os.getpid())
         while True:
             began = time.monotonic()
-            # a command of our own, without a shell; and here are no threads that preexec_fn could meet half-way
+            # no shell; preexec_fn is safe, as there are no threads
             child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, preexec_fn=tie)  # noqa: S603, PLW1509
             while child.poll() is None and not self.released:
                 self._listen(None)
-            self._listen(0)  # what the parent said before the child's end counts, even if it was seen after that
+            self._listen(0)  # read what the parent wrote before the child's end
             if self.released:
                 return self._stop(child)
             failures = 1 if time.monotonic() - began > STEADY else failures + 1
             if not self.keep or failures > MOST_FAILURES:
                 return child.returncode
-            print(f"supervisor: the process ended with status {child.returncode}; starting it again", flush=True)  # noqa: T201
+            print(f"supervisor: the process ended with status {child.returncode}; restarting it", flush=True)  # noqa: T201
             if self._released_within(min(FIRST_DELAY * 2**failures, LONGEST_DELAY)):
                 return 0
 
@@ -93,14 +93,14 @@ def _step(text: str) -> tuple[signal.Signals, float]:
 
 
 def _die_with(parent: int) -> None:
-    # SIGQUIT, not SIGINT: with the supervisor gone nobody is left to insist, so the child may not wait for anything.
+    # SIGQUIT, not SIGINT: without the supervisor nobody would follow up, so the child must not wait for anything.
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
         if os.getppid() != parent:
-            os._exit(1)  # it was killed before that was said, and nobody tells of it any more
+            os._exit(1)  # the supervisor was killed before the call above: no signal will come
 
 
-# Loaded before any fork: a dlopen in the forked child may wait for a lock that nobody holds any more.
+# Loaded before any fork: in the forked child dlopen could wait for ever for a lock.
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Connections to PostgreSQL, each statement with a deadline, and the one place that turns driver errors into ours.
+"""Connections to PostgreSQL with a deadline for each statement; the only place that translates driver errors.
 
-The connections are psycopg2's asynchronous ones, polled here: the same code waits green and on threads, a peer that
-went silent is noticed by the deadline, and no global wait callback changes the rest of the host's process (under one,
-COPY fails).
+The connections are psycopg2's asynchronous ones, and this module polls them. So the same code works with greenlets and
+threads, the deadline detects a silent peer, and the rest of the process is unaffected: psycopg2's global wait callback
+would break COPY there.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _KEEPALIVE: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 3000,
     "application_name": "sseapp",
-    # not by SET: the driver would go on in the encoding that the database or the role has by default
+    # not by SET: the driver would keep using the default encoding of the database or role
     "client_encoding": "UTF8",
 }
 _SESSION = """
 SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';
 SET extra_float_digits = 1; SET lc_monetary = 'C'; SET quote_all_identifiers = off; SET standard_conforming_strings = on
 """
-"""What a row's text depends on: the log's triggers pin the same, so that a snapshot and a change print a row alike."""
+"""Settings that a row's text depends on. The triggers pin the same: a snapshot and a change print a row alike."""
 
-_SOON = 4.0  # seconds for what a living server answers at once; a listener is to be back 10 s after its database
+_SOON = 4.0  # seconds for what a live server does at once; a listener must be back 10 s after its database
 
 _CANCELED = "57014"
 _BY_STATE: dict[str, type[errors.DatabaseError]] = {
@@ -59,7 +59,7 @@ _BY_CLASS: dict[str, type[errors.DatabaseError]] = {
 
 
 def translated(error: psycopg2.Error) -> errors.DatabaseError:
-    """Our error for the driver's, with the server's own words."""
+    """Our error for the driver's error, with the server's message and hint."""
     state = error.pgcode
     kind: type[errors.DatabaseError] | None
     if state is None:
@@ -85,11 +85,11 @@ def _translating() -> Iterator[None]:
 
 
 class Connection:
-    """One session, autocommit. Not for two callers at once.
+    """One session in autocommit mode, for one caller at a time.
 
-    ``deadline`` is in seconds, for each statement; connecting may take 4 s of it. Raises the :mod:`~sseapp.errors` that
-    the database causes; after a :exc:`~sseapp.errors.ConnectionLostError` the connection is closed. ``pooled`` says
-    that another process answers than the one the server said it gave us: there is a pooler in between.
+    ``deadline`` is in seconds, for each statement; connecting may take at most 4 s. The database's errors are raised as
+    :exc:`~sseapp.errors.DatabaseError`; a :exc:`~sseapp.errors.ConnectionLostError` closes the connection. ``pooled``
+    is true behind a pooler: the backend that answers is not the one that the server announced.
     """
 
     def __init__(self, dsn: str, *, deadline: float = 10.0) -> None:
@@ -104,7 +104,7 @@ class Connection:
         ((backend,),) = self.query("SELECT pg_backend_pid()")
         self.pooled = backend != self._raw.info.backend_pid
         if self.pooled:
-            # the session is lent for one transaction, and others would find our settings in it
+            # the pooler lends the session for one transaction; our settings must not stay in it
             self._settings = settings.replace("SET ", "SET LOCAL ")
         else:
             self.query(settings)
@@ -117,11 +117,11 @@ class Connection:
     def query(
         self, statement: str | Composable, parameters: Any = None, *, deadline: float | None = None
     ) -> list[tuple[Any, ...]]:
-        """Run ``statement`` and return its rows (none for a statement that has no result)."""
+        """Run ``statement`` and return its rows; none for a statement without a result."""
         with self._closing_on_loss():
             cursor = self._raw.cursor()
             if self._settings:
-                # in one message, so in one transaction
+                # one message is one transaction
                 settings = self._settings
                 statement = settings + statement if isinstance(statement, str) else SQL(settings) + statement
             cursor.execute(statement, parameters)
@@ -129,19 +129,19 @@ class Connection:
             return cursor.fetchall() if cursor.description else []
 
     def wait_for_notify(self, timeout: float) -> bool:
-        """Wait until a notification has come, ``timeout`` seconds at most; whether one has. Takes all there are."""
+        """Wait up to ``timeout`` seconds for a notification; whether one has arrived. Consumes all that have."""
         if self._take_notifies():
             return True
         concurrency.wait_for(self._raw.fileno(), timeout=timeout)
         return self._take_notifies()
 
     def close(self) -> None:
-        """End the session; its backend notices."""
+        """End the session."""
         self._raw.close()
 
     def _take_notifies(self) -> bool:
-        # Those that came during a statement do not make the descriptor readable. The driver has most of them; one that
-        # came behind the second result of a statement waits in libpq until the next poll.
+        # A notification that arrived during a statement does not make the descriptor readable. The driver holds it, or
+        # libpq does until the next poll if it arrived after the second result of a statement.
         with self._closing_on_loss():
             self._raw.poll()
         rang = bool(self._raw.notifies)
@@ -150,7 +150,7 @@ class Connection:
 
     @contextmanager
     def _closing_on_loss(self) -> Iterator[None]:
-        """Close the session unless its next statement can be trusted: a wait that was cut off leaves half an answer."""
+        """Close the session if an interrupted wait has left half an answer in it."""
         try:
             with _translating():
                 yield
@@ -174,25 +174,25 @@ class Connection:
 
 
 class Database:
-    """The connections of one process: a pool for short statements, and sessions of one's own.
+    """The connections of one process: a pool for short statements, and dedicated sessions.
 
-    ``size`` bounds the pool; who comes when all are in use waits, up to ``deadline`` seconds.
+    The pool lends at most ``size`` at a time; a caller waits up to ``deadline`` seconds for one.
     """
 
     def __init__(self, dsn: str, *, size: int = 4, deadline: float = 10.0) -> None:
         self._dsn = dsn
         self._deadline = deadline
         self._idle: list[Connection] = []
-        self._places = threading.BoundedSemaphore(size)
+        self._available = threading.BoundedSemaphore(size)
 
     def connect(self, *, soon: bool = False) -> Connection:
-        """Open a session that the caller closes; ``soon`` cuts its deadline to 4 s, to notice a silent peer."""
+        """Open a session that the caller closes; ``soon`` shortens its deadline to 4 s, to detect a silent peer."""
         return Connection(self._dsn, deadline=min(_SOON, self._deadline) if soon else self._deadline)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Lend a session of the pool."""
-        if not self._places.acquire(timeout=self._deadline):
+        """Lend a pooled session."""
+        if not self._available.acquire(timeout=self._deadline):
             raise errors.UnavailableError("All database connections are in use; try again.")
         try:
             connection = self._idle.pop() if self._idle else self.connect()
@@ -203,16 +203,16 @@ class Database:
                 if not connection.closed:
                     self._idle.append(connection)
         finally:
-            self._places.release()
+            self._available.release()
 
     def query(
         self, statement: str | Composable, parameters: Sequence[Any] | dict[str, Any] | None = None
     ) -> list[tuple[Any, ...]]:
-        """Run one statement on a session of the pool: see :meth:`run`."""
+        """Run one statement on a pooled session: see :meth:`run`."""
         return self.run(lambda connection: connection.query(statement, parameters))
 
     def run(self, use: Callable[[Connection], T]) -> T:
-        """What ``use`` makes of a session of the pool; once more on a new one where an idle session turns out dead."""
+        """Call ``use`` with a pooled session and return its result; retries with a new one if an idle one is dead."""
         with self.connection() as connection:
             fresh = connection.fresh
             try:

@@ -87,14 +87,14 @@ def watch(
     shown = None if only_columns is None else list(only_columns)
     parameters = (table, range_column, list(hide), shown, subscribers_see_all_rows)
     statement = f"{_QUIET} SELECT sseapp.watch(%s::regclass, %s, %s::name[], %s::name[], %s)"
-    with _naming(table):
+    with naming(table):
         ((number,),) = connection.query(statement, parameters, deadline=PATIENCE)
     return int(number)
 
 
 def left_out(connection: Connection, table: str) -> str:
     """The columns that ``table``'s watch was told to keep from subscribers, in words; empty where there are none."""
-    with _naming(table):
+    with naming(table):
         ((names,),) = connection.query(statements.named("queries")["left_out"], {"table": table})
     return names or ""
 
@@ -102,13 +102,14 @@ def left_out(connection: Connection, table: str) -> str:
 def unwatch(connection: Connection, table: str) -> bool:
     """End the watch of ``table``; whether there was one. Raises what :func:`needed` does."""
     statement = f"{_QUIET} SELECT sseapp.unwatch(%s::regclass)"
-    with needed(connection), _naming(table):
+    with needed(connection), naming(table):
         ((found,),) = connection.query(statement, (table,), deadline=PATIENCE)
     return bool(found)
 
 
 @contextmanager
-def _naming(table: str) -> Iterator[None]:
+def naming(table: str) -> Iterator[None]:
+    """Raise :exc:`~sseapp.errors.BadParameterError` where the database says that ``table`` is no name."""
     try:
         yield
     except DatabaseError as error:

@@ -1,6 +1,6 @@
-"""What HTTP shows: one module for each concern, with an ``init_app`` each.
+"""The HTTP side: one module for each concern, each with an ``init_app``.
 
 Nouns: the two resources (``api``), dashboard, operations, problems (RFC 9457), caching, allowed hosts.
 Imported by ``create_app``. Imports every package below.
-Start at ``api.py``; a check of who asks stands beside ``allowed_hosts.py``, before any view.
+Start at ``api.py``. A check of the caller (a token) belongs beside ``allowed_hosts.py``: it runs before any view.
 """

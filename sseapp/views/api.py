@@ -1,4 +1,4 @@
-"""The HTTP contract: two resources, each as JSON and as an event stream."""
+"""The two resources, rows and changes, each as JSON and as an event stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.routing import PathConverter
@@ -18,15 +18,15 @@ from sseapp import concurrency
 from sseapp.delivery import long_poll, socket_io
 from sseapp.delivery.subscription import ChangesStream, RowsStream, refused_stream
 from sseapp.errors import BadParameterError, NotAcceptableError, NotInstalledError, UnavailableError
-from sseapp.process import Process, Runtime
 from sseapp.tables.table import Table
+from sseapp.views import current
 
 _JSON, _STREAM = "application/json", "text/event-stream"
 _api = Blueprint("api", __name__)
 
 
 class _Name(PathConverter):
-    regex = r"[\s\S]+?"  # a table's quoted name may hold line ends, too
+    regex = r"[\s\S]+?"  # a quoted name may hold line ends
     part_isolating = False
 
 
@@ -38,9 +38,9 @@ def init_app(app: Flask) -> None:
 
 @_api.get("/tables")
 def tables() -> Response:
-    """The watched tables, in order of their names; none where sseapp is not installed yet."""
+    """The watched tables, sorted by name; none if sseapp is not installed yet."""
     try:
-        watched = sorted(_runtime().hub.refresh().values(), key=str)
+        watched = sorted(current.runtime().hub.refresh().values(), key=str)
     except NotInstalledError:
         watched = []
     return jsonify(tables=[_described(table) for table in watched])
@@ -48,51 +48,52 @@ def tables() -> Response:
 
 @_api.get("/tables/<name:table>/rows")
 def rows(table: str) -> Response:
-    """The rows now; or as a stream, again whenever one of them changed."""
+    """The rows. As a stream: again whenever one of them changed."""
     if _wants_stream():
-        return _streamed(lambda occupies_host: RowsStream(_runtime(), table, _args(), occupies_host=occupies_host))
-    return _json(long_poll.rows(_runtime(), table, _args()))
+        return _streamed(
+            lambda occupies_host: RowsStream(current.runtime(), table, _args(), occupies_host=occupies_host)
+        )
+    return _json(long_poll.rows(current.runtime(), table, _args()))
 
 
 @_api.get("/tables/<name:table>/changes")
 def changes(table: str) -> Response:
-    """The changes after a cursor: those there are, or the first to come; or as a stream without end."""
+    """The changes after a cursor, waiting for the first one if there are none. As a stream: without end."""
     if _wants_stream():
         last_event_id = request.headers.get("Last-Event-ID") or None
         return _streamed(
-            lambda occupies_host: ChangesStream(_runtime(), table, _args(), last_event_id, occupies_host=occupies_host)
+            lambda occupies_host: ChangesStream(
+                current.runtime(), table, _args(), last_event_id, occupies_host=occupies_host
+            )
         )
-    return _json(long_poll.changes(_runtime(), table, _args(), _is_gone))
-
-
-def _runtime() -> Runtime:
-    process: Process = current_app.extensions["sseapp"]
-    return process.runtime()
+    return _json(long_poll.changes(current.runtime(), table, _args(), _is_gone))
 
 
 def _args() -> list[tuple[str, str]]:
     try:
-        # request.args would take %FF, which is no UTF-8, for these three characters
+        # request.args would silently replace bytes that are not UTF-8
         return parse_qsl(request.query_string.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
-        raise BadParameterError("The query holds bytes that are no UTF-8; write %C3%A9 for an é.") from None
+        raise BadParameterError(
+            "The query is not valid UTF-8. Percent-encode UTF-8 bytes, such as %C3%A9 for é."
+        ) from None
 
 
 def _is_gone() -> bool:
-    """Whether the client has closed the connection, where the host hands it over."""
+    """Whether the client has closed its connection; only gunicorn gives us the socket to tell."""
     connection = request.environ.get("gunicorn.socket")
     return connection is not None and concurrency.is_gone(connection.fileno())
 
 
 def _wants_stream() -> bool:
-    """Which of the two representations the client prefers; JSON where it does not say."""
+    """Whether the client prefers an event stream to JSON, the default."""
     return _prefers_stream(request.headers.get("Accept", ""))
 
 
 @lru_cache(maxsize=256)
 def _prefers_stream(accept: str) -> bool:
-    """The same of the header's text. Nearly all send one of a few, and reading it costs more than finding the table."""
-    # a range with parameters ("application/json; charset=utf-8") means ours, which have none, all the same
+    """The same for the header's text. Cached: parsing it costs more than finding the table."""
+    # ignore parameters: "application/json; charset=utf-8" means our type, too
     accepted = MIMEAccept(
         [(range_.partition(";")[0].rstrip(), quality) for range_, quality in parse_accept_header(accept, MIMEAccept)]
     )
@@ -121,34 +122,33 @@ def _json(text: str) -> Response:
 def _streamed(subscribe: Callable[[bool], ChangesStream | RowsStream]) -> Response:
     headers = {"X-Accel-Buffering": "no"}
     try:
-        subscription = subscribe(_is_held())
+        subscription = subscribe(_occupies_host())
     except UnavailableError as error:
-        # a browser gives up for good on a 503
-        retry = current_app.extensions["sseapp"].settings.retry
-        return Response(refused_stream(error, retry), content_type=_STREAM, headers=headers)
+        # an EventSource never reconnects after a 503
+        return Response(refused_stream(error, current.settings().retry), content_type=_STREAM, headers=headers)
     response = Response(_frames(subscription), content_type=_STREAM, headers=headers)
-    # not in the generator's finally: a HEAD request never starts the generator
+    # not in a finally of the generator: a HEAD request never starts it
     response.call_on_close(lambda: None if subscription.handed_over else subscription.close())
     return response
 
 
 def _frames(subscription: ChangesStream | RowsStream) -> Iterator[bytes]:
-    """The stream's bytes; where the host hands over its connection, they end once the client has caught up."""
+    """The stream's bytes. If the broadcaster takes over the connection, they end when the client has caught up."""
     connection = request.environ.get("gunicorn.socket")
     if connection is None:
         return subscription.frames()
-    # a client that takes nothing would hold its greenlet for ever
+    # a client that reads nothing would hold its greenlet for ever
     connection.settimeout(socket_io.STALL)
     concurrency.give_up_after(connection, socket_io.STALL)
     if subscription.occupies_host:
         return subscription.frames()
-    hand_over, descriptor = _runtime().broadcaster.hand_over, connection.fileno()
+    hand_over, descriptor = current.runtime().broadcaster.hand_over, connection.fileno()
     chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
     return _corked(connection, subscription.frames(follow=lambda: hand_over(descriptor, subscription, chunked=chunked)))
 
 
-def _is_held() -> bool:
-    """Whether the host holds a stream to its end: it hands over no connection that can be written to as it is."""
+def _occupies_host() -> bool:
+    """Whether the server keeps the stream to its end, giving us no plain socket for the broadcaster."""
     connection = request.environ.get("gunicorn.socket")
     is_plain = not isinstance(connection, ssl.SSLSocket)
     known = request.environ["SERVER_PROTOCOL"] in {"HTTP/1.0", "HTTP/1.1"}
@@ -156,7 +156,7 @@ def _is_held() -> bool:
 
 
 def _corked(connection: socket.socket, frames: Iterator[bytes]) -> Iterator[bytes]:
-    """``frames`` until the client has caught up; the head and they share packets, as each one more costs 50 us."""
+    """``frames``, sharing packets with the response head: each further packet costs 50 us."""
     concurrency.cork(connection, on=True)
     try:
         yield from frames

@@ -1,4 +1,4 @@
-"""What a cache may keep of the answers: nothing, where the answer does not say otherwise."""
+"""``Cache-Control`` and ``Vary``: no cache keeps an answer unless the answer says so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _TWO_FORMS = {"api.rows", "api.changes"}
 
 
 def init_app(app: Flask) -> None:
-    """Mark every answer, errors too: a cache may keep a 404 or 410 that says nothing of it."""
+    """Mark every answer, errors too: by default a cache may keep a 404 or 410."""
     app.after_request(_mark)
 
 

@@ -1,10 +1,10 @@
-"""The page at ``/``: it shows rows live, and speaks the public HTTP contract only."""
+"""The page at ``/``. It shows rows live and uses only the public HTTP API."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, make_response, render_template
 
-# The rows may hold anything, markup too: were it ever to get into the page as such, no browser would run it.
+# Rows may hold markup. Should any ever reach the page as markup, the browser still runs none of it.
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -19,7 +19,7 @@ _POLICY = {
 _HEADERS = {
     "Content-Security-Policy": "; ".join(f"{directive} {source}" for directive, source in _POLICY.items()),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",  # the address says what is asked
+    "Referrer-Policy": "no-referrer",  # the address holds the filter
     "Cache-Control": "no-cache",
 }
 _dashboard = Blueprint("dashboard", __name__)
@@ -32,7 +32,7 @@ def init_app(app: Flask) -> None:
 
 @_dashboard.get("/")
 def page() -> Response:
-    """The page; what it shows depends on its address's query, which only its scripts read."""
+    """The page. Its scripts read from the address's query which table and filter to show."""
     response = make_response(render_template("dashboard.html"))
     response.headers.update(_HEADERS)
     return response

@@ -1,37 +1,38 @@
-"""For those who run it: is it alive, is it listening, and what does it count."""
+"""For operators: health, readiness, metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from time import monotonic
 
-from flask import Blueprint, Flask, Response, current_app, jsonify
+from flask import Blueprint, Flask, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sseapp.log.pace import Mode
-from sseapp.process import Process, Runtime
+from sseapp.process import Runtime
+from sseapp.views import current
 
 _operations = Blueprint("operations", __name__)
-_START = 1.0  # seconds that a first request waits for the listener
+_START = 1.0  # seconds that the first request waits for the listener
 
 
 def init_app(app: Flask) -> None:
-    """Serve the three addresses."""
+    """Serve ``/healthz``, ``/readyz`` and ``/metrics``."""
     app.register_blueprint(_operations)
 
 
 @_operations.get("/healthz")
 def healthz() -> Response:
-    """Whether the process answers."""
+    """Answer while the process lives."""
     return jsonify(status="ok")
 
 
 @_operations.get("/readyz")
 def readyz() -> Response:
-    """Whether the listener listens, for how many seconds it has heard nothing of the log, and at which pace it goes."""
-    runtime = _runtime()
+    """Whether the listener is connected (503 if not), its mode (``pace``), its lag in seconds (``behind``)."""
+    runtime = current.runtime()
     runtime.listener.begun.wait(_START)
     listener = runtime.listener
     listening = listener.error is None and not runtime.closing.is_set()
@@ -43,39 +44,34 @@ def readyz() -> Response:
 
 @_operations.get("/metrics")
 def metrics() -> Response:
-    """The counters of the process that answers, in Prometheus' text format."""
+    """The metrics of the process that answers, in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Counters(_runtime()))
+    registry.register(_Metrics(current.runtime()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-def _runtime() -> Runtime:
-    process: Process = current_app.extensions["sseapp"]
-    return process.runtime()
-
-
-class _Counters(Collector):
+class _Metrics(Collector):
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     def collect(self) -> Iterator[Metric]:
         listener, stream_limit = self._runtime.listener, self._runtime.stream_limit
         gauges = {
-            "listening": ("Whether the listener listens.", float(listener.error is None)),
-            "behind_seconds": ("Since the log was last read.", monotonic() - listener.seen_at),
-            "streams_open": ("StreamLimit taken: open event streams, long polls that wait.", stream_limit.open),
-            "streams_limit": ("StreamLimit for event streams.", stream_limit.limit),
-            "channels": ("Distinct queries that streams ask.", len(self._runtime.hub.streams)),
+            "listening": ("1 if the listener is connected.", float(listener.error is None)),
+            "behind_seconds": ("Seconds since the log was last read.", monotonic() - listener.seen_at),
+            "streams_open": ("Open event streams and waiting long polls.", stream_limit.open),
+            "streams_limit": ("Most event streams and waiting long polls at a time.", stream_limit.limit),
+            "channels": ("Distinct queries of the open streams.", len(self._runtime.hub.streams)),
         }
         counters = {
             "batches": ("Batches read from the log.", listener.batches),
             "changes": ("Changes read from the log.", listener.changes),
-            "reconnects": ("Times the listener lost the database.", listener.reconnects),
-            "streams_refused": ("Streams refused for want of a place.", stream_limit.refused),
-            "streams_cut": ("Clients cut because they were too slow for their ring.", stream_limit.cut),
+            "reconnects": ("Times the listener lost its connection.", listener.reconnects),
+            "streams_refused": ("Streams and long polls refused because the limit was reached.", stream_limit.refused),
+            "streams_cut": ("Clients disconnected because they were too slow.", stream_limit.cut),
         }
         pace = GaugeMetricFamily(
-            "sseapp_pace", "1 for what the listener does: it waits for NOTIFY or polls.", labels=["mode"]
+            "sseapp_pace", "1 for the listener's mode: it waits for NOTIFY (quiet) or polls.", labels=["mode"]
         )
         for mode in Mode:
             pace.add_metric([mode], float(mode is listener.pace.mode))

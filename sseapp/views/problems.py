@@ -7,20 +7,21 @@ import logging
 from http import HTTPStatus
 from math import ceil
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from sseapp.backoff import jittered
 from sseapp.errors import CursorGoneError, SseappError, UnavailableError
+from sseapp.views import current
 
 _log = logging.getLogger(__name__)
 _NOTHING_HERE = (
-    "Nothing is here. There are /tables, /tables/<table>/rows and /tables/<table>/changes; / is a dashboard."
+    "There is no such page. See /tables, /tables/<table>/rows, /tables/<table>/changes, or the dashboard at /."
 )
 
 
 def problem(status: int, title: str, detail: str, **members: str | None) -> Response:
-    """An answer that names what is wrong and what would do; ``members`` that are ``None`` are left out."""
+    """An error's answer; ``members`` that are ``None`` are left out."""
     body = {"title": title, "status": status, "detail": detail} | {k: v for k, v in members.items() if v is not None}
     return Response(json.dumps(body, ensure_ascii=False) + "\n", status, content_type="application/problem+json")
 
@@ -36,8 +37,7 @@ def _ours(error: SseappError) -> Response:
     reason = error.reason if isinstance(error, CursorGoneError) else None
     response = problem(error.status, error.title, error.detail, parameter=error.parameter, reason=reason)
     if isinstance(error, UnavailableError):
-        retry = current_app.extensions["sseapp"].settings.retry
-        response.headers["Retry-After"] = str(ceil(jittered(2 * retry)))
+        response.headers["Retry-After"] = str(ceil(jittered(2 * current.settings().retry)))
     return response
 
 
@@ -54,4 +54,4 @@ def _http(error: HTTPException) -> Response:
 def _unexpected(error: Exception) -> Response:
     _log.error("A request failed.", exc_info=error)
     status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return problem(status, "Internal error", "The server has a fault; its log says more.")
+    return problem(status, "Internal error", "The server failed; see its log.")

@@ -61,7 +61,7 @@ def test_ten_thousand_rows_at_once(page, site, orders):
     seen(lambda: page.figures["Changes seen"] == "10,000", what="10,000 changes")
     assert page.figures["Rows"] == "10,000"
     assert [row[0] for row in page.rows] == [str(n) for n in range(10_000, 9_700, -1)]
-    page.until(".footnote", "The newest 300 of 10,000 rows are listed.")
+    page.until(".footnote", "Showing the newest 300 of 10,000 rows.")
     site.sql("DELETE FROM orders WHERE id > 5")
     until_equal(page, site)
 
@@ -71,7 +71,7 @@ def test_more_rows_than_are_read_at_once_is_said(page, site, orders):
     site.sql(f"INSERT INTO orders SELECT n, 'new', n, {moment} FROM generate_series(1, 10001) n")
     page.open(table=orders)
     page.until("#count", "10,000+")
-    page.until(".footnote", "There are more than the 10,000 rows that are here.")
+    page.until(".footnote", "The table has more rows than the 10,000 loaded here.")
     assert page.rows[0][0] == "10001"
 
 

@@ -30,7 +30,8 @@ def run(pg18_dsn, connection):  # noqa: ARG001  # the table is there
 def test_a_table_is_watched_and_what_is_watched_is_shown(run):
     code, output = run("watch", "customers", "--range", "joined", "--hide", "email")
     assert (code, output) == (0, "sseapp is installed in this database (schema sseapp).\ncustomers is watched.\n")
-    assert "public.customers  key: id  range: joined  hidden: email\n" in run("status")[1]
+    assert "public.customers  key: id  range: joined  hidden: email  log: " in run("status")[1]
+    assert "epoch" not in run("status")[1]
     assert run("unwatch", "customers") == (0, "customers is no longer watched.\n")
     assert run("unwatch", "customers") == (0, "customers was not watched.\n")
 
@@ -38,18 +39,72 @@ def test_a_table_is_watched_and_what_is_watched_is_shown(run):
 @pytest.mark.parametrize(
     ("option", "shown"), [("--hide", "email"), ("--only", "all but id, joined")], ids=["hidden", "allowed"]
 )
-def test_columns_are_not_shown_by_a_watch_that_says_nothing_of_them(run, option, shown):
+def test_a_second_watch_changes_only_what_it_names(run, option, shown):
     columns = ("email",) if option == "--hide" else ("id", "joined")
-    said = [part for column in columns for part in (option, column)]
-    run("watch", "customers", *said)
-    code, output = run("watch", "customers")
+    run("watch", "customers", "--range", "joined", *(part for column in columns for part in (option, column)))
+    for options, expected in (
+        ((), f"range: joined  hidden: {shown}  log: "),
+        (("--no-range",), f"range: none  hidden: {shown}  log: "),
+        (("--range", "joined"), f"range: joined  hidden: {shown}  log: "),
+        (("--show-all",), "range: joined  hidden: none  log: "),
+    ):
+        assert run("watch", "customers", *options) == (0, "customers is watched.\n")
+        assert expected in run("status")[1], options
+
+
+def test_a_column_is_hidden_besides_those_hidden_so_far(run, connection):
+    connection.query("ALTER TABLE customers ADD phone text, ADD street text")
+    run("watch", "customers", "--hide", "email")
+    run("watch", "customers", "--hide", "phone", "--hide", "email")
+    assert "hidden: email, phone  log: " in run("status")[1]
+    run("watch", "customers", "--show-all", "--hide", "street")
+    assert "hidden: street  log: " in run("status")[1]
+    run("watch", "customers", "--only", "id", "--only", "phone")
+    assert "hidden: all but id, phone  log: " in run("status")[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--hide", "email"), "customers shows only id, joined so far"),
+        (("--hide", "email", "--only", "id"), "not both"),
+    ],
+)
+def test_options_that_contradict_what_is_shown_are_refused(run, options, words):
+    run("watch", "customers", "--only", "id", "--only", "joined")
+    code, output = run("watch", "customers", *options)
     assert code == 2
-    assert "customers leaves out email so far" in output
-    assert "--show-all" in output
-    assert f"hidden: {shown}\n" in run("status")[1]
-    assert run("watch", "customers", *said) == (0, "customers is watched.\n")
-    assert run("watch", "customers", "--show-all") == (0, "customers is watched.\n")
-    assert "hidden: none\n" in run("status")[1]
+    assert words in output
+    assert "hidden: all but id, joined  log: " in run("status")[1]
+
+
+def test_the_agreement_to_show_all_rows_is_kept(run, connection):
+    connection.query("ALTER TABLE customers ENABLE ROW LEVEL SECURITY")
+    assert run("watch", "customers")[0] == 1
+    assert run("watch", "customers", "--subscribers-see-all-rows")[0] == 0
+    assert run("watch", "customers", "--range", "joined")[0] == 0
+    assert "all rows, in spite of row-level security" in run("status", "--verbose")[1]
+
+
+def test_the_status_says_how_much_of_the_log_is_whose(run, connection):
+    run("watch", "customers")
+    connection.query("CREATE TABLE quiet (id int PRIMARY KEY)")
+    run("watch", "quiet")
+    connection.query("INSERT INTO customers SELECT generate_series(1, 999)")
+    output = run("status")[1]
+    assert "public.customers  key: id  range: none  hidden: none  log: 100%\n" in output
+    assert "public.quiet  key: id  range: none  hidden: none  log: 0%\n" in output
+
+
+def test_a_verbose_status_says_what_a_server_depends_on(run, connection, pg18_dsn):
+    run("watch", "customers")
+    output = run("status", "--verbose")[1]
+    assert "servers learn of changes by: NOTIFY\n" in output
+    assert "watch 1, generation 1, since " in output
+    with closing(Connection(pg18_dsn)):
+        assert "servers at 127.0.0.1: 2 sessions" in run("status", "--verbose")[1]
+    connection.query("SELECT sseapp.quicken(5000)")
+    assert "servers learn of changes by: polling, for another 4." in run("status", "--verbose")[1]
 
 
 def test_a_virtual_column_is_left_out_by_nobody(run, connection):
@@ -59,10 +114,10 @@ def test_a_virtual_column_is_left_out_by_nobody(run, connection):
 
 def test_an_update_leaves_what_is_watched_as_it_is(run, connection):
     run("watch", "customers", "--hide", "email", "--range", "joined")
-    assert run("install") == (0, "sseapp is there already, in this version.\n")
+    assert run("install") == (0, "sseapp is already installed, in this version.\n")
     connection.query("UPDATE sseapp.state SET digest = 'older'")
     assert run("install") == (0, "sseapp is installed in this database (schema sseapp).\n")
-    assert "range: joined  hidden: email\n" in run("status")[1]
+    assert "range: joined  hidden: email  log: " in run("status")[1]
 
 
 @pytest.mark.parametrize("command", [("unwatch", "customers"), ("prune",)])
@@ -87,7 +142,7 @@ def test_a_database_that_is_not_there_is_named_by_its_setting():
         commands.main, ["status"], env={"DATABASE_URL": "postgresql://u:topsecret@127.0.0.1:1/x"}
     )
     assert answer.exit_code == 1
-    assert "Error: No connection to the database of DATABASE_URL: " in answer.output
+    assert "Error: Cannot connect to the database of DATABASE_URL: " in answer.output
     assert "secret" not in answer.output
 
 
@@ -98,4 +153,4 @@ def test_an_earlier_form_of_the_log_is_called_so(run, connection):
         code, output = run(command, *(["customers"] if command == "watch" else []))
         assert code == 1
         assert "uninstall it (python -m sseapp uninstall)" in output
-    assert "of another version" in run("status")[1]
+    assert "another version of sseapp" in run("status")[1]

@@ -27,16 +27,16 @@ def findings(dsn):
     return {finding.step: finding for finding in examine(dsn, Settings.from_environ({}))}
 
 
-def test_where_all_is_well_the_canary_sings(session, pg18_dsn):
+def test_a_test_row_passes_all_steps(session, pg18_dsn):
     found = findings(pg18_dsn)
-    assert list(found) == ["connect", "session", "schema", "rights", "table public.t", "trigger", "bell", "stream"]
+    assert list(found) == ["connect", "session", "schema", "rights", "table public.t", "trigger", "notify", "stream"]
     assert all(finding.well for finding in found.values()), found
     assert session.query("SELECT to_regnamespace('sseapp_doctor')::text") == [(None,)]
 
 
 def test_a_range_column_that_was_dropped_wants_no_index(session, pg18_dsn):
     session.query("ALTER TABLE t ADD at date; SELECT sseapp.watch('t', 'at'); ALTER TABLE t DROP at")
-    assert findings(pg18_dsn)["table public.t"].text == "watched, its triggers in place"
+    assert findings(pg18_dsn)["table public.t"].text == "watched, triggers in place"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_triggers_that_do_not_fire(session, pg18_dsn, harm):
     ((watch,),) = session.query("SELECT id FROM sseapp.watched_table")
     session.query(harm.format(watch))
     found = findings(pg18_dsn)["table public.t"]
-    assert (found.well, "triggers are disabled or gone" in found.text) == (False, True)
+    assert (found.well, "triggers on it are disabled or missing" in found.text) == (False, True)
     assert found.advice
 
 

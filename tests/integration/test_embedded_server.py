@@ -260,7 +260,7 @@ def test_stops_a_server_left_over_on_its_own_data(project, orphan):
     with Embedded(project / ".sseapp", said.append) as dsn:
         assert is_gone(orphan.pid)
         assert _answers(dsn)
-    assert "A PostgreSQL of an earlier run is still here; stopping it." in said
+    assert "A PostgreSQL of an earlier run is still running; stopping it." in said
 
 
 def test_stops_one_that_does_not_listen_any_more(project, orphan):
@@ -312,7 +312,7 @@ def test_what_belongs_to_another_account_is_told(project, monkeypatch):
         return self.read_bytes().decode()
 
     monkeypatch.setattr(Path, "read_text", closed)
-    with pytest.raises(EmbeddedError, match=f"{secret} belongs to another account"):
+    with pytest.raises(EmbeddedError, match=f"{secret} belongs to another user"):
         Embedded(project / ".sseapp").start()
 
 

@@ -1,4 +1,4 @@
--- What the doctor asks.
+-- The queries of the doctor.
 
 -- name: server
 SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(),
@@ -15,7 +15,7 @@ SELECT has_schema_privilege('sseapp', 'USAGE') AND has_table_privilege('sseapp.c
    AND has_function_privilege('sseapp.epoch()', 'EXECUTE');
 
 -- name: tables
--- Each watched table: may its rows be read, are all its triggers there and enabled, has it a key, has the range column an index.
+-- Each watched table: may this role read it, are our triggers in place, does it have a key, the range column, and does that have an index.
 SELECT w.schema || '.' || w."table", has_table_privilege(t.relation, 'SELECT'),
        w.trouble IS NULL,
        w.key IS NOT NULL,
@@ -24,9 +24,12 @@ SELECT w.schema || '.' || w."table", has_table_privilege(t.relation, 'SELECT'),
 FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%I.%I', w.schema, w."table")::regclass
 ORDER BY 1;
 
--- name: canary_out
+-- name: create_canary
 CREATE SCHEMA sseapp_doctor;
-CREATE TABLE sseapp_doctor.canary (id integer PRIMARY KEY, sung text NOT NULL);
+CREATE TABLE sseapp_doctor.canary (id integer PRIMARY KEY, note text NOT NULL);
 
--- name: canary_in
+-- name: insert_canary
+INSERT INTO sseapp_doctor.canary VALUES (1, %(text)s);
+
+-- name: drop_canary
 DROP SCHEMA IF EXISTS sseapp_doctor CASCADE;

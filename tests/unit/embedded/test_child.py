@@ -106,7 +106,7 @@ def test_a_kept_command_is_started_again(start_child, tmp_path):
     wait_until(lambda: is_gone(first))
     assert _child(running.pid) != first
     assert running.running
-    assert "ended with status -9; starting it again" in _log(tmp_path)
+    assert "ended with status -9; restarting it" in _log(tmp_path)
 
 
 def test_a_kept_command_that_never_lasts_is_given_up(tmp_path):

@@ -1,0 +1,38 @@
+-- The queries of `status`.
+
+-- name: watched
+-- Each watched table, and how it is watched.
+SELECT w.schema, w."table", w.key, w.range_column, w.hidden, w.only_columns, w.trouble, w.since, t.id, t.generation, t.see_all
+FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%I.%I', w.schema, w."table")::regclass
+ORDER BY 1, 2;
+
+-- name: shares
+-- How many changes of each watch a sample of the log's pages holds: about 16 MB of them, however large the log is.
+SELECT c.watch, sum(c.changes)::bigint
+FROM sseapp.change c TABLESAMPLE SYSTEM ((SELECT LEAST(100, 100 * 16e6 / GREATEST(pg_relation_size('sseapp.change'), 1))::real))
+GROUP BY c.watch;
+
+-- name: lease
+-- For how many milliseconds the log is polled yet, instead of waiting for NOTIFY: none where NOTIFY is in use.
+SELECT GREATEST(0, p.last_value - floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint), p.last_value = 9223372036854775807
+FROM sseapp.pace p;
+
+-- name: sessions
+-- The sessions of all servers of sseapp on this database, by client; this one is left out.
+SELECT coalesce(host(a.client_addr), 'local'), count(*), max(extract(epoch FROM clock_timestamp() - a.state_change))::float8
+FROM pg_stat_activity a
+WHERE a.datname = current_database() AND a.application_name = 'sseapp' AND a.pid <> pg_backend_pid()
+GROUP BY 1 ORDER BY 1;
+
+-- name: horizon
+-- How far the log has been pruned, and the age in seconds of the oldest transaction that is still open: it keeps rows from being pruned.
+SELECT s.horizon::text,
+       (SELECT max(extract(epoch FROM clock_timestamp() - a.xact_start))::float8 FROM pg_stat_activity a
+        WHERE a.datname = current_database() AND a.xact_start IS NOT NULL AND a.pid <> pg_backend_pid())
+FROM sseapp.state s;
+
+-- name: watched_as
+-- How a table is watched so far; no row if it is not.
+SELECT w.range_column, w.hidden, w.only_columns, t.see_all
+FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%%I.%%I', w.schema, w."table")::regclass
+WHERE t.relation = %(table)s::regclass;

@@ -33,7 +33,7 @@ DELIVERIES = {"generator": ("gthread", ("--threads", "100")), "broadcaster": ("g
 
 @pytest.fixture(scope="session", params=zip(VERSIONS, DELIVERIES, strict=True), ids="-".join)
 def site(request, serving):
-    """A server on a database of each version, and with each delivery: the contract is the same."""
+    """A server on a database of each version, one with each delivery: the contract is the same for both."""
     version, delivery = request.param
     return serving(version, *DELIVERIES[delivery])
 

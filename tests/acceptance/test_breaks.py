@@ -1,4 +1,4 @@
-"""The rules of the cursor, each with the interleaving that needs it: it holds, and taking the rule out makes it fail.
+"""Each rule of the cursor, with the interleaving that needs it: without the rule the interleaving fails.
 
 Everything is real but the moment: the test says who commits, who reads and whose line breaks, and when.
 """
@@ -32,7 +32,7 @@ def needed_by(interleaving):
 
 
 def a_slow_transaction(bench, _):
-    """It wrote first and commits last."""
+    """A transaction that wrote first and commits last."""
     client = bench.client()
     client.hear()
     slow = bench.session()
@@ -80,7 +80,7 @@ def a_client_resumes_without_the_xip_clause(monkeypatch):
 
 
 def _commit_behind(bench, monkeypatch, module, name):
-    """A change is committed, read and told right behind the read that ``module.name`` does."""
+    """A change is committed, read and sent immediately after the read by ``module.name``."""
     read = getattr(module, name)
 
     def read_and_lose_time(*args, **kwargs):
@@ -200,7 +200,7 @@ def test_it_would_without_the_rule(pg18, databases, monkeypatch, interleaving, t
 
 
 def test_a_client_that_missed_nothing_of_its_own_is_told_where_it_stands(pg18, databases):
-    """Else its cursor would grow old while the log is at rest."""
+    """Otherwise its cursor would become too old while the log has nothing new."""
     few = ("id", "lt.10")
     with Bench(databases(pg18)) as bench:
         client = bench.client("", few)
@@ -217,7 +217,7 @@ def test_a_client_that_missed_nothing_of_its_own_is_told_where_it_stands(pg18, d
 
 @pytest.fixture
 def lazy_cluster(own_cluster):
-    """It writes the log of a transaction that rolled back only when it must."""
+    """A cluster that writes the WAL of a transaction that rolled back only when it must."""
     for setting in ("wal_writer_delay = '10s'", "wal_level = minimal", "max_wal_senders = 0"):
         own_cluster.execute(f"ALTER SYSTEM SET {setting}")
     own_cluster.stop()
@@ -226,7 +226,7 @@ def lazy_cluster(own_cluster):
 
 
 def a_crash_behind_rollbacks(server, dsn):
-    """The ids of transactions that rolled back are handed out again, and a reader has looked in between."""
+    """The ids of transactions that rolled back are assigned again, and a reader has read in between."""
     with Bench(dsn) as bench:
         client = bench.client()
         client.hear()

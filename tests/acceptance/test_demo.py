@@ -1,4 +1,4 @@
-"""`demo` as a stranger types it, in a folder that was empty."""
+"""`demo` as a newcomer runs it, in an empty folder."""
 
 import os
 import re
@@ -93,7 +93,7 @@ def demo():
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """One that stays open for all who only look."""
+    """A demo that stays open for all tests that only look."""
     demo = Demo(tmp_path_factory.mktemp("shop")).opened()
     yield demo
     demo.close()

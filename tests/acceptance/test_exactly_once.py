@@ -1,4 +1,4 @@
-"""Every change once, in order, whatever breaks the lines: a randomised run on the real thing.
+"""Every change arrives once and in order, however lines break: a random run with real servers.
 
 A failure prints the seed; ``RIG_SEED=<seed>`` in the environment draws the same again.
 """

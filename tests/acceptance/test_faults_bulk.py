@@ -1,4 +1,4 @@
-"""Bulk changes: memory stays bounded, other tables are told in time, subscribers get the changes or an honest reset."""
+"""Bulk changes: memory stays bounded, other tables are served in time, subscribers get the changes or a reset."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def site(pg18):
 
 
 class Bystander(threading.Thread):
-    """Writes to another table and measures how long each row takes to its stream, while a bulk change is told."""
+    """Writes to another table during a bulk change, and measures how long each row takes to its stream."""
 
     def __init__(self, site, table):
         super().__init__()
@@ -71,7 +71,7 @@ def truncate(site, table):
 
 
 def copy(site, table):
-    """As COPY ... FROM STDIN does it."""
+    """Insert rows by COPY ... FROM STDIN."""
     read, write = os.pipe()
 
     def feed():

@@ -68,7 +68,7 @@ class Slow:
 
 
 def snapshot_id(read):
-    """The id of the snapshot that ``read`` brings in pieces."""
+    """The id of the snapshot that ``read`` returns in pieces."""
     seen = b""
     while b"\nid: " not in seen or not seen.endswith(b"\n\n\r\n"):
         seen += read()
@@ -76,7 +76,7 @@ def snapshot_id(read):
 
 
 def stopped_reader(site, table, stack):
-    """A process that reads, until it is stopped: its kernel goes on, for as long as there is room."""
+    """A process that reads until it is stopped. Its kernel still accepts bytes until its buffer is full."""
     command = [sys.executable, "-c", READER, str(site.host.address[1]), asked(table).decode()]
     process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
     stack.callback(process.kill)
@@ -86,7 +86,7 @@ def stopped_reader(site, table, stack):
 
 
 def test_clients_that_take_nothing_are_cut_and_come_back_right(site):
-    """Four at once: one never reads, one reads single bytes, one's machine has vanished, one's process is stopped."""
+    """Four clients: one never reads, one reads single bytes, one has lost its machine, one has a stopped process."""
     table = site.table(rows="(0, 'x')")
     site.settled()
     cut = site.metric("streams_cut_total")
@@ -124,7 +124,7 @@ def flood(site, table, good, number):
 
 
 def told(site, table, last_id):
-    """The rows that a client holds which comes back with ``last_id`` and the first row."""
+    """The rows of a client that reconnects with ``last_id`` and the first row."""
     rows = {0: "x"}
     with site.follow(table, last_id=last_id) as stream:
         for block in iter(stream.block, None):
@@ -138,7 +138,7 @@ def told(site, table, last_id):
 
 
 def test_a_client_that_reads_slowly_gets_its_snapshot(site):
-    """Slow is not dead: as long as it takes some, nobody cuts it off, though the whole takes longer than a stall."""
+    """A slow client is not cut while it takes some bytes, even if the whole takes longer than a stall."""
     table = site.table()
     site.sql(f"INSERT INTO {table} SELECT n, repeat('z', 10000) FROM generate_series(1, 2000) n")
     began = time.monotonic()
@@ -169,7 +169,7 @@ def test_a_client_that_never_reads_its_snapshot_is_given_up(site):
 
 
 def test_a_client_on_a_unix_socket_that_never_reads_is_given_up(pg18):
-    """There the system itself ends nothing, whatever is not taken."""
+    """On a Unix socket the system never ends a connection whose bytes are not taken."""
     with altered(IMPATIENT) as (folder, options):
         path = str(folder / "socket")
         binds = ("--bind", "127.0.0.1:0", "--bind", f"unix:{path}")
@@ -193,7 +193,7 @@ def test_a_client_that_never_reads_the_snapshot_of_a_reset_is_given_up(site):
 
 
 def test_a_client_that_goes_while_it_is_reset_holds_no_place(site):
-    """Nobody watches its connection in that time: only the write of the snapshot notices."""
+    """During a reset nobody watches its connection: only writing the snapshot notices."""
     table = site.table(rows="(0, 'x')")
     site.settled()
     descriptors = site.host.worker.num_fds()
@@ -210,7 +210,7 @@ def test_a_client_that_goes_while_it_is_reset_holds_no_place(site):
 
 
 def test_a_client_that_is_too_slow_for_the_ring_is_cut_at_once(site):
-    """It has taken what it was sent, and what came next is gone."""
+    """It has taken everything that it was sent, but the frames that follow are gone."""
     table = site.table(rows="(0, 'x')")
     site.settled()
     cut = site.metric("streams_cut_total")
@@ -230,7 +230,7 @@ def test_a_client_that_is_too_slow_for_the_ring_is_cut_at_once(site):
 
 
 def test_a_client_that_vanished_is_noticed_by_the_heartbeats(site):
-    """Nothing is sent to it but those, which fit into the kernel's buffers for days; nothing acknowledges them."""
+    """It gets heartbeats only. They fit into the kernel's buffers for days, and nobody acknowledges them."""
     table = site.table(rows="(0, 'x')")
     site.settled()
     with closing(Slow(site, table).socket) as client:
@@ -240,7 +240,7 @@ def test_a_client_that_vanished_is_noticed_by_the_heartbeats(site):
 
 
 def test_thousands_that_connect_and_drop(site):
-    """At every stage of the answer; nothing of them stays, and the one that stays is served in time."""
+    """They drop at every stage of the answer and leave nothing behind; a client that stays is served in time."""
     table = site.table(rows="(1, 'x')")
     site.settled()
     with site.follow(table) as good:
@@ -276,7 +276,7 @@ def group(site, table, count):
 
 @pytest.mark.parametrize("way", ["FIN", "RST"])
 def test_a_client_that_goes_is_noticed_at_once(pg18, way):
-    """Not at the next heartbeat, which is far."""
+    """At once, not at the next heartbeat, which comes much later."""
     with serve_site(pg18, heartbeat="1m") as site:
         table = site.table(rows="(1, 'x')")
         streams = [site.follow(table) for _ in range(5)]
@@ -292,7 +292,7 @@ def test_a_client_that_goes_is_noticed_at_once(pg18, way):
 
 
 def test_a_body_on_a_stream_is_read_and_forgotten(site):
-    """It does not stop the stream, nor is any of it taken for another request."""
+    """The body does not stop the stream, and none of it is taken for another request."""
     table = site.table(rows="(1, 'x')")
     body = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20000
     with closing(socket.create_connection(site.host.address, timeout=10)) as client:

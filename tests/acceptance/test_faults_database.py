@@ -1,4 +1,4 @@
-"""The database's faults, under load: clients stay connected and are told, and then get what they missed, once.
+"""Faults of the database, under load: clients stay connected, are informed, and then get what they missed, once.
 
 Each fault strikes one run of the rig, whose verdict (nothing lost, nothing twice) falls at the end of the module.
 """
@@ -59,7 +59,7 @@ def host(fault_run):
 
 @pytest.fixture
 def steady(fault_run):
-    """Nobody whose line held has to connect again."""
+    """A client whose line was not broken does not have to reconnect."""
     before = fault_run.connections()
     yield
     assert fault_run.connections() == before
@@ -73,7 +73,7 @@ def sessions(cluster):
 
 @contextmanager
 def outage(host):
-    """While it lasts clients that are here are told that the line lives, and new ones to come again."""
+    """While the fault lasts, connected clients get heartbeats, and new ones are told to retry."""
     with Stream(host.address, STREAM) as stream:
         stream.until(lambda block: block.id is not None)
         yield
@@ -119,7 +119,7 @@ def test_a_postmaster_that_is_killed(fault_run, cluster, host):
 
 @pytest.mark.usefixtures("steady")
 def test_an_immediate_stop_behind_rollbacks(fault_run, cluster):
-    """Their transaction ids are handed out again."""
+    """Their transaction ids are assigned again."""
 
     def stop():
         connection = psycopg2.connect(cluster.dsn())
@@ -151,7 +151,7 @@ def test_refused_connections(fault_run, cluster, host):
 
 @pytest.mark.usefixtures("steady")
 def test_sessions_that_are_stopped(fault_run, cluster):
-    """Nothing answers on their connections, which stay open: a deadline notices, and new ones are made."""
+    """Their connections stay open but nothing answers: a deadline notices it, and new connections are made."""
     with ExitStack() as stack:
 
         def stop():

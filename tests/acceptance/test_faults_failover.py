@@ -1,4 +1,4 @@
-"""Faults after which the log is another one, or not ours to read: an honest reset, or everything as it was."""
+"""Faults after which the log is another one, or cannot be read: a reset, or everything continues."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUICK = PACE | {"deadline": "2s"}
 
 @contextmanager
 def struck(dsn, served=None):
-    """An fault_run on a new server."""
+    """A fault run on a new server."""
     with Host(served or dsn, **QUICK) as host:
         ready(host)
         with FaultRun(dsn, [host], rig.seed(), subscribers=6, writers=3, calm=2) as fault_run:
@@ -33,7 +33,7 @@ def struck(dsn, served=None):
 
 
 def test_a_promoted_standby(own_cluster):
-    """It is another timeline: whoever comes back gets a reset, also those that stayed connected."""
+    """The timeline is another one: every client gets a reset, including those that stayed connected."""
     rig.prepare(own_cluster.dsn())
     with standby(own_cluster) as second:
         ports = f"127.0.0.1:{own_cluster.port},127.0.0.1:{second.port}"
@@ -52,7 +52,7 @@ def test_a_promoted_standby(own_cluster):
 
 
 def test_a_crash_with_an_unlogged_log(own_cluster):
-    """It has emptied the log: whoever comes back gets a reset, each time anew."""
+    """The crash has emptied the log: every client gets a reset, after each crash."""
     rig.prepare(own_cluster.dsn())
     own_cluster.execute("SELECT sseapp.set_unlogged(true)")
 
@@ -70,7 +70,7 @@ def test_a_crash_with_an_unlogged_log(own_cluster):
 
 
 def test_a_replica_that_cannot_be_written(own_cluster):
-    """A listener cannot listen there: clients are told to come again, and once it was promoted they are served."""
+    """A listener cannot use a replica: clients are told to retry, and are served after its promotion."""
     rig.prepare(own_cluster.dsn())
     with standby(own_cluster) as second, Host(second.dsn(), **QUICK) as host:
         ready(host, 503)
@@ -89,7 +89,7 @@ def test_a_replica_that_cannot_be_written(own_cluster):
 
 
 def test_rights_that_are_taken_away_and_given_back(own_cluster):
-    """No reset is due: the log has gone on."""
+    """The log has lost nothing, so nobody gets a reset."""
     rig.prepare(own_cluster.dsn())
     query(own_cluster.dsn(), "CREATE ROLE serving LOGIN IN ROLE postgres")
     with struck(own_cluster.dsn(), own_cluster.dsn(user="serving")) as (fault_run, host):
@@ -107,7 +107,7 @@ def test_rights_that_are_taken_away_and_given_back(own_cluster):
 
 
 def test_a_log_that_is_dropped_and_installed_again(own_cluster):
-    """What was written meanwhile nobody has noted: a reset, and a snapshot that has it."""
+    """Changes in the meantime were not logged: clients get a reset, and a snapshot that has them."""
     dsn = own_cluster.dsn()
     rig.prepare(dsn)
     with struck(dsn) as (fault_run, host):

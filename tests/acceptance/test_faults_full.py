@@ -1,4 +1,4 @@
-"""No connection, no descriptor left: streams are told to come again, and the process still answers."""
+"""No connection or no descriptor is left: streams are told to retry, and the process still answers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_descriptors_that_run_out(pg18):
 
 
 def test_long_polls_leave_room_for_other_requests(pg18):
-    """They stay with gunicorn's worker, which takes so many connections and no more."""
+    """They occupy gunicorn's worker, which accepts a fixed number of connections."""
     with altered(LIMITED) as (folder, _), ExitStack() as stack:
         config = folder / "wsgi.py"
         site = stack.enter_context(serve_site(pg18, options=("--config", str(config)), max_streams="1000"))
@@ -105,7 +105,7 @@ def test_long_polls_leave_room_for_other_requests(pg18):
 
 
 def test_a_stream_for_which_there_is_no_second_descriptor(pg18):
-    """It is cut, its place is given back, and it is served when it comes again."""
+    """The stream is cut, its slot is released, and it is served when the client retries."""
     with altered(FULL) as (folder, options), serve_site(pg18, options=options) as site:
         table = site.table(rows="(1, 'x')")
         for call in ("eventfd", "dup"):

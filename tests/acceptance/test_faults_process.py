@@ -1,4 +1,4 @@
-"""Processes that die, end, are replaced, or fail within: clients go on elsewhere, and lose nothing."""
+"""Processes die, end, are replaced, or fail inside: clients continue elsewhere, and lose nothing."""
 
 from __future__ import annotations
 

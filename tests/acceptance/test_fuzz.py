@@ -1,4 +1,4 @@
-"""Generated requests, thousands of them: no 500, no hang, and nothing of a request is run as SQL."""
+"""Thousands of generated requests: no 500, no hang, and no part of a request runs as SQL."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from harness.site import name
 
 
 def _told(stream, count):
-    """The next events without what every change carries."""
+    """The next events, without ``at`` and ``xid``."""
     return [(event, {k: v for k, v in data.items() if k not in ("at", "xid")}) for event, data in stream.told(count)]
 
 
@@ -281,7 +281,7 @@ def test_a_renamed_column_that_is_asked_for_ends_the_stream_with_the_reason(site
     assert site.rows(table) == [{"id": 1, "b": "x"}]
 
 
-def test_watching_otherwise_resets_the_stream(site):
+def test_a_changed_watch_resets_the_stream(site):
     table = site.table("id int PRIMARY KEY, a text, b text", rows="(1, 'x', 'secret')")
     with site.follow(table) as stream:
         assert _rows(stream) == [{"id": 1, "a": "x", "b": "secret"}]

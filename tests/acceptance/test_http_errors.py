@@ -1,4 +1,4 @@
-"""Errors are application/problem+json that says what is wrong and what would do."""
+"""Errors are application/problem+json, and say what is wrong and what would work."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_nothing_can_be_written(newest, method, resource):
     assert {"GET", "HEAD"} <= {allowed.strip() for allowed in answer.headers["allow"].split(",")}
 
 
-def test_a_cursor_that_no_longer_serves_is_gone_with_its_reason(newest):
+def test_a_cursor_that_is_no_longer_valid_is_410_with_its_reason(newest):
     table = newest.table()
     cursor = newest.changes(table)["cursor"]
     answer = newest.get(f"/tables/{table}/changes", after=cursor, a="eq.other")
@@ -88,7 +88,7 @@ def test_no_error_of_a_resource_is_kept_by_a_cache(newest, accept):
 
 
 @pytest.mark.parametrize("target", ["/", "/static/view.js"])
-def test_what_a_page_is_made_of_may_be_kept_and_asked_after(newest, target):
+def test_static_files_may_be_cached_and_revalidated(newest, target):
     assert newest.get(target).headers["cache-control"] == "no-cache"
 
 

@@ -1,4 +1,4 @@
-"""Heartbeats: a silent stream lives, and its subscriber's cursor moves all the same."""
+"""Heartbeats: they keep a silent stream alive, and move its subscriber's cursor."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_heartbeats_id_misses_nothing_that_comes_around_it(hosted):
             assert [data["row"]["id"] for _, data in stream.told(len(expected))] == expected
 
 
-def test_changes_put_the_heartbeat_off(hosted):
+def test_a_change_postpones_the_heartbeat(hosted):
     table = hosted.table()
     with hosted.follow(table) as stream:
         stream.event("snapshot")
@@ -74,7 +74,7 @@ def test_changes_put_the_heartbeat_off(hosted):
 
 
 @pytest.mark.parametrize("kind", ["gevent", "gthread"])
-def test_a_moving_window_puts_no_heartbeat_off(pg18, kind):
+def test_a_moving_window_does_not_postpone_the_heartbeat(pg18, kind):
     """It moves each second, and has no id: the cursor would stay where it was until its changes are pruned."""
     with serve_site(pg18, kind=kind, heartbeat="1500ms") as site:
         table, other = (

@@ -1,4 +1,4 @@
-"""The same contract on every kind of host; what happens when places, the database or descriptors run out."""
+"""The same contract on every kind of host; what happens without free slots, a database or descriptors."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def outage(own_cluster):
         found.close()
 
 
-def test_an_outage_of_the_database_is_said_and_survived(outage):
+def test_an_outage_of_the_database_is_reported_and_survived(outage):
     table = outage.table(rows="(1, 'x')")
     with outage.follow(table) as changes, outage.follow(table, "rows", every="100ms") as rows:
         changes.event("snapshot")

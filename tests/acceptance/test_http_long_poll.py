@@ -153,7 +153,7 @@ def test_a_poll_that_waits_is_gone_when_the_table_is_unwatched(site):
     assert answers[0].problem["reason"]
 
 
-def test_who_no_longer_waits_holds_no_place(newest):
+def test_a_client_that_stopped_waiting_frees_its_slot(newest):
     table = newest.table()
     after = newest.changes(table)["cursor"]
     target = f"/tables/{table}/changes?wait=60&after={after}"

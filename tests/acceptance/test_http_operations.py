@@ -23,8 +23,8 @@ def test_readiness_says_how_far_behind_it_is(newest):
     assert 0 <= answer.json["behind"] < 5
 
 
-def test_who_asks_first_waits_for_the_listener(pg18):
-    """A health check that is told 503 of each new process would take it out of service."""
+def test_the_first_request_waits_for_the_listener(pg18):
+    """A 503 from each new process would make a health check take it out of service."""
     with pg18.database() as dsn:
         with closing(Connection(dsn)) as connection:
             schema.install(connection)

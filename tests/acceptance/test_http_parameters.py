@@ -1,4 +1,4 @@
-"""The parameters: what each asks, and what is said of one that cannot be used."""
+"""What each parameter means, and how one that cannot be used is refused."""
 
 from __future__ import annotations
 

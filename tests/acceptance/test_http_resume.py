@@ -1,4 +1,4 @@
-"""Coming back: Last-Event-ID and after=, those that serve and those that no longer do."""
+"""Resuming by Last-Event-ID and after=: cursors that are valid, and cursors that no longer are."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_cursor_that_was_pruned_past_is_reset(site):
     assert (answer.status, "pruned" in answer.problem["reason"]) == (410, True)
 
 
-def test_a_cursor_that_saw_all_that_was_pruned_still_serves(site):
+def test_a_cursor_that_saw_all_that_was_pruned_is_still_valid(site):
     table = site.table(rows="(1, 'x')")
     site.sql(f"INSERT INTO {table} VALUES (2, 'y')")
     cursor = _cursor(site, table)
@@ -225,7 +225,7 @@ def test_a_last_event_id_wins_over_after(site):
         _is_reset(stream, "no cursor of ours")
 
 
-def test_more_than_a_snapshot_is_worth_is_reset(newest):
+def test_more_missed_changes_than_the_limit_are_a_reset(newest):
     table = newest.table("id int PRIMARY KEY")
     cursor = _cursor(newest, table)
     newest.sql(f"INSERT INTO {table} SELECT generate_series(1, 10001)")
@@ -234,7 +234,7 @@ def test_more_than_a_snapshot_is_worth_is_reset(newest):
         assert _is_reset(stream, "more changes were missed") == [{"id": 1}]
 
 
-def test_the_id_of_a_result_is_a_cursor_of_its_question(site):
+def test_the_id_of_a_result_is_a_cursor_of_its_query(site):
     table = site.table(rows="(1, 'x')")
     with site.follow(table, "rows") as stream:
         last_id = stream.event("rows").id

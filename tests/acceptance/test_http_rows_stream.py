@@ -172,7 +172,7 @@ def test_a_window_that_moves_and_leaves_all_as_it_was_sends_nothing(newest, quer
         assert stream.event("rows").json["rows"] == [{"id": 1, "a": "x"}, {"id": 2, "a": "y"}]
 
 
-def test_who_comes_later_gets_the_newest_result_without_a_query(newest, queries):
+def test_a_later_subscriber_gets_the_newest_result_without_a_query(newest, queries):
     table = newest.table(rows="(1, 'x')")
     with queries(table) as read, newest.follow(table, "rows", every="100ms") as first:
         first.event("rows")

@@ -47,7 +47,7 @@ def dsn(pg18, pg18_dsn):
 
 
 def pgbench(pg18, dsn):
-    """Run it; how many transactions it says it made."""
+    """Run pgbench; return how many transactions it reports."""
     run = subprocess.run(
         [pg18.bindir / "pgbench", "-c", "4", "-T", SECONDS, dsn], check=True, capture_output=True, text=True
     )
@@ -105,7 +105,7 @@ def check_accounts(subscriber, dsn, made):
 
 
 def check_history(subscriber, dsn, made):
-    """It was emptied once, then came a line for each transaction; lines may be alike."""
+    """The table was emptied once, then got a line for each transaction; lines may be equal."""
     first, *told = subscriber.spans[0].told
     assert first.name == "truncate", first
     assert {one.name for one in told} == {"insert"}

@@ -1,4 +1,4 @@
-"""The log stays small: by age and by size, under writers, without losing what is due to anyone."""
+"""The log stays small, by age and by size, under load; no subscriber loses a change by it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def log_changes(site):
 
 
 def log_size(site):
-    """In bytes, with the space that deleted rows have left."""
+    """The log's size in bytes, including the space of deleted rows."""
     return site.sql("SELECT pg_total_relation_size('sseapp.change')")[0][0]
 
 

@@ -1,4 +1,4 @@
-"""gunicorn with a setting that cannot be used: it ends with a sentence, and not with a traceback."""
+"""gunicorn with a setting that cannot be used ends with a sentence, not with a traceback."""
 
 from __future__ import annotations
 

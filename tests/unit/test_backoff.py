@@ -8,7 +8,7 @@ from sseapp.backoff import Backoff, jittered
 
 @pytest.fixture(params=["shortest", "longest"])
 def steps(request, monkeypatch):
-    """Without the jitter: how each delay relates to its step, which is known then."""
+    """Each delay without its jitter, which is known then."""
     share = 0.5 if request.param == "shortest" else 1.0
     monkeypatch.setattr(backoff, "uniform", lambda low, high: low if request.param == "shortest" else high)
     return share

@@ -1,4 +1,4 @@
-"""The floors of the house, one package above the other: imports point down only."""
+"""The packages are floors, one above the other: an import may only point down."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_each_floor_imports_what_it_is_made_of(module):
     assert foreign <= allowed, f"{module} imports {', '.join(sorted(foreign - allowed))}"
 
 
-def test_no_module_needs_itself():
+def test_imports_have_no_circle():
     try:
         list(TopologicalSorter({module: _own(module) - {module} for module in MODULES}).static_order())
     except CycleError as error:

@@ -89,7 +89,7 @@ def _commit(postgres, watch, count):
 
 
 def _listen(world, until):
-    """Only the listener goes on: nobody has a stream."""
+    """Only the listener runs: nobody has a stream."""
     listener, task = world.workers[0].listener, world.workers[0].tasks[0]
     for _ in range(1000):
         if until(listener):
@@ -110,7 +110,7 @@ def test_what_a_large_batch_left_out_counts_as_seen():
 
 
 class Model(RuleBasedStateMachine):
-    """The same with Hypothesis at the wheel: it finds the shortest history that goes wrong."""
+    """The same, driven by Hypothesis: it finds the shortest history that goes wrong."""
 
     def __init__(self):
         super().__init__()

@@ -125,12 +125,12 @@ def _is_of_another_log(span: Span, following: Span) -> bool:
     return scope.epoch != later.epoch
 
 
-def selected(query: Query, dsn: str) -> dict[int, Row]:
-    """The rows of ``query`` now, as its filter's SQL says."""
-    columns = "*" if query.columns is None else ", ".join(query.columns)
-    inner = f"SELECT {columns} FROM {query.table} WHERE {query.where}"
+def selected(asked: Query, dsn: str) -> dict[int, Row]:
+    """The rows of the query ``asked`` now, as its filter's SQL says."""
+    columns = "*" if asked.columns is None else ", ".join(asked.columns)
+    inner = f"SELECT {columns} FROM {asked.table} WHERE {asked.where}"
     rows = [_row(text) for (text,) in query(dsn, f"SELECT row_to_json(x)::text FROM ({inner}) x")]
-    return {row[query.key]: row for row in rows}
+    return {row[asked.key]: row for row in rows}
 
 
 def _judge_span(span: Span, history: History, query: Query, verdict: Verdict, *, last: bool) -> dict[int, Row]:

@@ -56,7 +56,7 @@ def test_programs_only_root_may_execute_take_more(folder):
 
 
 @as_root
-def test_what_cannot_be_reached_is_told_with_a_way_out(folder, monkeypatch):
+def test_a_folder_that_cannot_be_reached_is_named_with_what_to_do(folder, monkeypatch):
     monkeypatch.setattr(account, "CAPABILITIES", ("",))
     folder.chmod(0o700)
     with pytest.raises(EmbeddedError, match=f"nobody cannot reach {folder}.*DATABASE_URL"):

@@ -154,7 +154,7 @@ def test_a_forked_worker_cannot_stop_it(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux passes a parent's death on")
-def test_ends_with_a_guard_that_is_killed(start_child):
+def test_ends_with_a_supervisor_that_is_killed(start_child):
     running = start_child("sleep", "600")
     child = _child(running.pid)
     os.kill(running.pid, signal.SIGKILL)
@@ -163,8 +163,8 @@ def test_ends_with_a_guard_that_is_killed(start_child):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux passes a parent's death on")
-def test_ends_with_a_guard_that_is_killed_at_once(start_child):
-    """Between its fork and its word to the kernel the child is tied to nobody."""
+def test_ends_with_a_supervisor_that_is_killed_at_once(start_child):
+    """Between the fork and the call that ties the child to the supervisor, nothing would end it."""
     for _ in range(10):
         running = start_child("sleep", "600")
         children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
@@ -179,7 +179,7 @@ def test_ctrl_c_in_the_terminal_is_not_for_the_child(start_child):
     assert os.getpgid(_child(running.pid)) == running.pid
 
 
-def test_a_guard_that_is_told_to_end_takes_the_child_along(start_child):
+def test_a_supervisor_that_is_told_to_end_ends_the_child(start_child):
     running = start_child("sleep", "600")
     child = _child(running.pid)
     subprocess.run(["kill", str(running.pid)], check=True)

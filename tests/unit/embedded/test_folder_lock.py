@@ -38,7 +38,7 @@ def test_is_refused_while_another_process_holds(tmp_path, monkeypatch):
         assert not FolderLock(tmp_path).take()
 
 
-def test_a_killed_holder_holds_no_longer(tmp_path):
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
     with Program(HOLDER, tmp_path) as other:
         other.line()
         other.kill()
@@ -47,7 +47,7 @@ def test_a_killed_holder_holds_no_longer(tmp_path):
         lock.let_go()
 
 
-def test_a_forked_child_does_not_go_on_holding(tmp_path):
+def test_a_forked_child_does_not_keep_the_lock(tmp_path):
     with Program(FORKING_HOLDER, tmp_path) as other:
         other.line()
         other.process.kill()
@@ -55,7 +55,7 @@ def test_a_forked_child_does_not_go_on_holding(tmp_path):
         assert not FolderLock(tmp_path).is_taken()
 
 
-def test_one_who_only_asks_does_not_keep_out_a_taker(tmp_path):
+def test_asking_for_the_holder_does_not_keep_others_from_the_lock(tmp_path):
     first = FolderLock(tmp_path)
     assert first.take()
     first.let_go()

@@ -1,4 +1,4 @@
-"""The pruner outlives what happens to it: one that has ended would let the log grow without end."""
+"""The pruner survives every error. If it ended, the log would grow without end."""
 
 from __future__ import annotations
 

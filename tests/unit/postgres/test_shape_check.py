@@ -1,4 +1,4 @@
-"""The inspector outlives what happens to it, and says it once."""
+"""The inspector survives every error, and logs an outage once."""
 
 from __future__ import annotations
 

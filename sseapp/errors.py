@@ -5,6 +5,8 @@ A class's docstring is its default message. ``status`` and ``title`` are those o
 
 from __future__ import annotations
 
+import errno
+
 
 class SseappError(Exception):
     """Something went wrong in sseapp."""
@@ -47,21 +49,52 @@ class NotAcceptableError(SseappError):
 
 
 class CursorGoneError(SseappError):
-    """The cursor no longer serves; start again without it."""
+    """The cursor is no longer valid; start again without it."""
 
     status = 410
     title = "Cursor gone"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"The cursor no longer serves: {reason}. Start again without it.", parameter="after")
+        super().__init__(f"The cursor is no longer valid: {reason}. Start again without it.", parameter="after")
         self.reason = reason
 
 
-class ShapeChangedError(SseappError):
-    """A row does not fit what is known of its table: the table's shape has changed."""
+class ResetError(SseappError):
+    """Subscribers have to discard their rows and start again with a snapshot; ``reason`` tells them why."""
 
     reason = "the table or its watch has changed"
-    """What subscribers are told, who start again with a snapshot."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason or self.reason
+
+
+class ShapeChangedError(ResetError):
+    """A row does not fit what is known of its table: the table's shape has changed."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__()
+        self.detail = detail or self.detail
+        self.args = (self.detail,)
+
+
+class OverrunError(SseappError):
+    """The ring no longer holds the frames that a client needs next: the client was too slow for it."""
+
+
+class MalformedCursorError(SseappError):
+    """This text is not a cursor of sseapp."""
+
+
+class HandedOverError(OSError):
+    """The broadcaster has taken over the connection.
+
+    It is an ``OSError`` with ``ENOTCONN``, which is what gunicorn sees when a client has gone: it then lets go of the
+    connection without a word. See :mod:`sseapp.delivery.gunicorn_socket`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(errno.ENOTCONN, "handed over")
 
 
 class UnavailableError(SseappError):
@@ -76,7 +109,7 @@ class UnsettledError(UnavailableError):
 
 
 class OverloadedError(UnavailableError):
-    """All places are taken; try again."""
+    """All stream slots are in use; try again."""
 
 
 class DatabaseError(UnavailableError):

@@ -15,6 +15,7 @@ from sseapp.delivery.subscription import ChangesStream
 from sseapp.errors import MissingRightError, SseappError
 from sseapp.log.cursor import Cursor
 from sseapp.postgres import change_log, schema, statements
+from sseapp.postgres.change_log import ChangeLog
 from sseapp.postgres.database import Connection
 from sseapp.process import Runtime
 
@@ -161,17 +162,17 @@ def _sing(connection: Connection, settings: Settings) -> Iterator[Finding]:
     runtime.start()
     stands, heard = threading.Event(), threading.Event()
     try:
-        subscription = ChangesStream(runtime, _CANARY, [("snapshot", "no")])
+        subscription = ChangesStream(runtime.services, _CANARY, [("snapshot", "no")])
         concurrency.start("canary", _follower(subscription, stands, heard))
         stands.wait(_SONG)
-        reading = change_log.read(connection, Cursor(before.upto), piece=1, sent=0).reading
+        reading = ChangeLog(connection).read(Cursor(before.upto), batch=1, sent=0).reading
         polls = runtime.listener.pace.deaf or (reading is not None and reading.left > 0)
         if not polls:
             connection.query("LISTEN sseapp")
         began = monotonic()
         connection.query(f"INSERT INTO {_CANARY} VALUES (1, 'tweet')")  # noqa: S608  # a name of our own
         rang = not polls and connection.wait_for_notify(_SONG)
-        batch = change_log.read(connection, Cursor(before.upto), piece=1000, sent=before.greatest_id)
+        batch = ChangeLog(connection).read(Cursor(before.upto), batch=1000, sent=before.greatest_id)
         logged = any(change.new and "tweet" in change.new for change in batch.changes)
         yield _step(
             "trigger", logged, "the canary's row is in the log", "Its trigger did not fire: see the server's log."
@@ -191,7 +192,7 @@ def _sing(connection: Connection, settings: Settings) -> Iterator[Finding]:
 def _follower(subscription: ChangesStream, stands: threading.Event, heard: threading.Event) -> Callable[[], None]:
     def follow() -> None:
         with closing(subscription):
-            for number, data in enumerate(subscription.frames()):
+            for number, data in enumerate(subscription.body()):
                 if number:
                     # the second piece says where it stands: what is written from now on is to come
                     stands.set()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,8 +12,8 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.routing import PathConverter
 
-from sseapp import concurrency
-from sseapp.delivery import long_poll, socket_io
+from sseapp.delivery import gunicorn_socket, long_poll
+from sseapp.delivery.services import Services
 from sseapp.delivery.subscription import ChangesStream, RowsStream, refused_stream
 from sseapp.errors import BadParameterError, NotAcceptableError, NotInstalledError, UnavailableError
 from sseapp.process import Process, Runtime
@@ -40,7 +38,7 @@ def init_app(app: Flask) -> None:
 def tables() -> Response:
     """The watched tables, in order of their names; none where sseapp is not installed yet."""
     try:
-        watched = sorted(_runtime().hub.refresh().values(), key=str)
+        watched = sorted(_runtime().registry.refresh().values(), key=str)
     except NotInstalledError:
         watched = []
     return jsonify(tables=[_described(table) for table in watched])
@@ -50,8 +48,8 @@ def tables() -> Response:
 def rows(table: str) -> Response:
     """The rows now; or as a stream, again whenever one of them changed."""
     if _wants_stream():
-        return _streamed(lambda occupies_host: RowsStream(_runtime(), table, _args(), occupies_host=occupies_host))
-    return _json(long_poll.rows(_runtime(), table, _args()))
+        return _streamed(lambda occupies_host: RowsStream(_services(), table, _args(), occupies_host=occupies_host))
+    return _json(long_poll.rows(_services(), table, _args()))
 
 
 @_api.get("/tables/<name:table>/changes")
@@ -60,14 +58,18 @@ def changes(table: str) -> Response:
     if _wants_stream():
         last_event_id = request.headers.get("Last-Event-ID") or None
         return _streamed(
-            lambda occupies_host: ChangesStream(_runtime(), table, _args(), last_event_id, occupies_host=occupies_host)
+            lambda occupies_host: ChangesStream(_services(), table, _args(), last_event_id, occupies_host=occupies_host)
         )
-    return _json(long_poll.changes(_runtime(), table, _args(), _is_gone))
+    return _json(long_poll.changes(_services(), table, _args(), lambda: gunicorn_socket.is_gone(request.environ)))
 
 
 def _runtime() -> Runtime:
     process: Process = current_app.extensions["sseapp"]
     return process.runtime()
+
+
+def _services() -> Services:
+    return _runtime().services
 
 
 def _args() -> list[tuple[str, str]]:
@@ -76,12 +78,6 @@ def _args() -> list[tuple[str, str]]:
         return parse_qsl(request.query_string.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise BadParameterError("The query holds bytes that are no UTF-8; write %C3%A9 for an é.") from None
-
-
-def _is_gone() -> bool:
-    """Whether the client has closed the connection, where the host hands it over."""
-    connection = request.environ.get("gunicorn.socket")
-    return connection is not None and concurrency.is_gone(connection.fileno())
 
 
 def _wants_stream() -> bool:
@@ -121,44 +117,13 @@ def _json(text: str) -> Response:
 def _streamed(subscribe: Callable[[bool], ChangesStream | RowsStream]) -> Response:
     headers = {"X-Accel-Buffering": "no"}
     try:
-        subscription = subscribe(_is_held())
+        subscription = subscribe(gunicorn_socket.occupies_host(request.environ))
     except UnavailableError as error:
         # a browser gives up for good on a 503
         retry = current_app.extensions["sseapp"].settings.retry
         return Response(refused_stream(error, retry), content_type=_STREAM, headers=headers)
-    response = Response(_frames(subscription), content_type=_STREAM, headers=headers)
+    body = gunicorn_socket.body(request.environ, subscription, _runtime().broadcaster)
+    response = Response(body, content_type=_STREAM, headers=headers)
     # not in the generator's finally: a HEAD request never starts the generator
     response.call_on_close(lambda: None if subscription.handed_over else subscription.close())
     return response
-
-
-def _frames(subscription: ChangesStream | RowsStream) -> Iterator[bytes]:
-    """The stream's bytes; where the host hands over its connection, they end once the client has caught up."""
-    connection = request.environ.get("gunicorn.socket")
-    if connection is None:
-        return subscription.frames()
-    # a client that takes nothing would hold its greenlet for ever
-    connection.settimeout(socket_io.STALL)
-    concurrency.give_up_after(connection, socket_io.STALL)
-    if subscription.occupies_host:
-        return subscription.frames()
-    hand_over, descriptor = _runtime().broadcaster.hand_over, connection.fileno()
-    chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
-    return _corked(connection, subscription.frames(follow=lambda: hand_over(descriptor, subscription, chunked=chunked)))
-
-
-def _is_held() -> bool:
-    """Whether the host holds a stream to its end: it hands over no connection that can be written to as it is."""
-    connection = request.environ.get("gunicorn.socket")
-    is_plain = not isinstance(connection, ssl.SSLSocket)
-    known = request.environ["SERVER_PROTOCOL"] in {"HTTP/1.0", "HTTP/1.1"}
-    return connection is None or not (is_plain and known and concurrency.has_epoll())
-
-
-def _corked(connection: socket.socket, frames: Iterator[bytes]) -> Iterator[bytes]:
-    """``frames`` until the client has caught up; the head and they share packets, as each one more costs 50 us."""
-    concurrency.cork(connection, on=True)
-    try:
-        yield from frames
-    finally:
-        concurrency.cork(connection, on=False)

@@ -5,6 +5,8 @@ A class's docstring is its default message. ``status`` and ``title`` are its ans
 
 from __future__ import annotations
 
+import errno
+
 
 class SseappError(Exception):
     """Something went wrong in sseapp."""
@@ -57,11 +59,42 @@ class CursorGoneError(SseappError):
         self.reason = reason
 
 
-class ShapeChangedError(SseappError):
-    """A row does not fit its table as it was last read: the table's shape has changed."""
+class ResetError(SseappError):
+    """Subscribers have to discard their rows and start again with a snapshot; ``reason`` tells them why."""
 
     reason = "the table or its watch has changed"
-    """The reason that subscribers are told with the reset."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason or self.reason
+
+
+class ShapeChangedError(ResetError):
+    """A row does not fit its table as it was last read: the table's shape has changed."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__()
+        self.detail = detail or self.detail
+        self.args = (self.detail,)
+
+
+class OverrunError(SseappError):
+    """The ring no longer holds the frames that a client needs next: the client was too slow for it."""
+
+
+class MalformedCursorError(SseappError):
+    """This text is not a cursor of sseapp."""
+
+
+class HandedOverError(OSError):
+    """The broadcaster has taken over the connection.
+
+    It is an ``OSError`` with ``ENOTCONN``, which is what gunicorn sees when a client has gone: it then lets go of the
+    connection without a word. See :mod:`sseapp.delivery.gunicorn_socket`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(errno.ENOTCONN, "handed over")
 
 
 class UnavailableError(SseappError):

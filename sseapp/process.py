@@ -15,59 +15,77 @@ from sseapp.embedded import server
 from sseapp.errors import EmbeddedError
 from sseapp.live.hub import Hub
 from sseapp.live.listener import Listener
-from sseapp.live.result import Results
+from sseapp.live.registry import TableRegistry
+from sseapp.live.result import LiveResults
 from sseapp.log.pace import Pace
-from sseapp.postgres import catalog, schema
-from sseapp.postgres.database import Connection, Database
+from sseapp.postgres import shape_check
+from sseapp.postgres.change_log import ChangeLog
+from sseapp.postgres.database import Database
 from sseapp.postgres.pruner import Pruner
-from sseapp.postgres.shape_check import Inspector
+from sseapp.postgres.shape_check import ShapeCheck
 from sseapp.tables.table import Table
 
 
-class Runtime(Services):
-    """All parts of one process, put together."""
+class Runtime:
+    """All parts of one process, put together. ``services`` are those that requests are served with."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.closing = threading.Event()
         self.database = Database(dsn(settings), size=settings.pool, deadline=settings.deadline)
-        self.hub = Hub(self._load, ring=settings.ring, rings=settings.rings, clock=self.now)
+        self.hub = Hub(ring=settings.ring, rings=settings.rings, clock=Services.now)
+        self.registry = TableRegistry(self._load_tables, self.hub.install)
         pace = Pace(busy=settings.busy, poll=settings.poll, tick=settings.tick, notify=settings.notify)
         self.listener = Listener(
-            self.database, self.hub, pace=pace, tick=settings.tick, piece=settings.batch, storm=settings.limit
+            self._open_log,
+            self.registry,
+            self.hub,
+            pace=pace,
+            tick=settings.tick,
+            batch=settings.batch,
+            limit=settings.limit,
         )
-        self.inspector = Inspector(self.database, tick=settings.tick)
+        self.shape_check = ShapeCheck(self.database, tick=settings.tick)
         self.pruner = Pruner(self.database, retention=settings.retention, size=settings.log_size)
-        self.results = Results(self.database, self.hub, self.closing.is_set)
+        self.results = LiveResults(self.database, self.hub, self.closing.is_set)
         self.broadcaster = Broadcaster(heartbeat=settings.heartbeat, closing=self.closing.is_set)
         self.stream_limit = StreamLimit(settings.streams, settings.host_streams)
+        self.services = Services(
+            settings=settings,
+            closing=self.closing,
+            database=self.database,
+            registry=self.registry,
+            hub=self.hub,
+            listener=self.listener,
+            results=self.results,
+            stream_limit=self.stream_limit,
+        )
         _all.add(self)
 
     def start(self) -> None:
-        """Begin to listen, to inspect and to prune."""
+        """Begin to listen, to check shapes and to prune."""
         self.listener.start()
-        self.inspector.start()
+        self.shape_check.start()
         self.pruner.start()
 
     def close(self) -> None:
         """Let every stream say ``bye`` and end."""
         self.closing.set()
         self.listener.stop()
-        self.inspector.stop()
+        self.shape_check.stop()
         self.pruner.stop()
         self.hub.wake()
         self.results.wake()
         self.broadcaster.wake()
 
-    def _load(self, connection: Connection | None = None) -> dict[int, Table]:
-        return _checked(connection) if connection else self.database.run(_checked)
+    def _load_tables(self) -> dict[int, Table]:
+        return self.database.run(shape_check.current_tables)
 
-
-def _checked(connection: Connection) -> dict[int, Table]:
-    with schema.needed(connection):
-        # so that a change of shape is in the log before a table of the new one is used
-        catalog.check_shapes(connection)
-        return catalog.load(connection)
+    def _open_log(self, *, soon: bool) -> ChangeLog:
+        log = ChangeLog(self.database.connect(soon=soon))
+        # what broke the listener's session broke the idle ones; a dead one may take its whole deadline to say so
+        self.database.close()
+        return log
 
 
 def dsn(settings: Settings) -> str:
@@ -82,7 +100,7 @@ def dsn(settings: Settings) -> str:
 
 
 class Process:
-    """Makes the :class:`Runtime` on first use, and a new one in a process that was forked off since."""
+    """Makes the :class:`Runtime` on first use, and a new one in a process that was forked since."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -112,6 +130,6 @@ def close_all() -> None:
 
 
 def await_all(seconds: float) -> None:
-    """Wait until the closed runtimes have sent their clients off, ``seconds`` each at most."""
+    """Wait until the closed runtimes have sent all clients their bye, ``seconds`` each at most."""
     for runtime in list(_all):
         runtime.broadcaster.finish(seconds)

@@ -15,6 +15,7 @@ from sseapp.delivery.subscription import ChangesStream
 from sseapp.errors import MissingRightError, SseappError
 from sseapp.log.cursor import Cursor
 from sseapp.postgres import change_log, schema, statements
+from sseapp.postgres.change_log import ChangeLog
 from sseapp.postgres.database import Connection
 from sseapp.process import Runtime
 
@@ -157,17 +158,17 @@ def _follow_canary(connection: Connection, settings: Settings) -> Iterator[Findi
     runtime.start()
     subscribed, delivered = threading.Event(), threading.Event()
     try:
-        subscription = ChangesStream(runtime, _CANARY, [("snapshot", "no")])
+        subscription = ChangesStream(runtime.services, _CANARY, [("snapshot", "no")])
         concurrency.start("canary", _follower(subscription, subscribed, delivered))
         subscribed.wait(_TIMEOUT)
-        reading = change_log.read(connection, Cursor(before.upto), piece=1, sent=0).reading
+        reading = ChangeLog(connection).read(Cursor(before.upto), batch=1, sent=0).reading
         polls = runtime.listener.pace.deaf or (reading is not None and reading.left > 0)
         if not polls:
             connection.query("LISTEN sseapp")
         began = monotonic()
         connection.query(_named("insert_canary"), {"text": _TEXT})
         notified = not polls and connection.wait_for_notify(_TIMEOUT)
-        batch = change_log.read(connection, Cursor(before.upto), piece=1000, sent=before.greatest_id)
+        batch = ChangeLog(connection).read(Cursor(before.upto), batch=1000, sent=before.greatest_id)
         logged = any(change.new and _TEXT in change.new for change in batch.changes)
         yield _trigger(logged)
         yield Finding("notify", True, "not needed: the log is polled") if polls else _notify(notified)
@@ -181,7 +182,7 @@ def _follower(
 ) -> Callable[[], None]:
     def follow() -> None:
         with closing(subscription):
-            for number, data in enumerate(subscription.frames()):
+            for number, data in enumerate(subscription.body()):
                 if number:
                     # the second piece holds the position: all that is written from now on will come
                     subscribed.set()

@@ -1,8 +1,8 @@
 """Sends the live part of all streams of a process from one greenlet, where the host hands over its connections.
 
-A greenlet and a queue for each client would cost 20 KiB and two switches an event. Here clients of a channel that stand
-alike are a group: what comes next is joined once and written to each one's descriptor, without waiting. One ``epoll``
-watches all: a client that goes is noticed at once, and one that does not take what it is sent keeps nobody waiting.
+A greenlet and a queue for each client would cost 20 KiB and two switches an event. Here the clients at the same point
+of a channel are a group: what comes next is joined once and written to each one's descriptor, without waiting. One
+``epoll`` watches all: a client that goes is noticed at once, and one that takes nothing keeps nobody waiting.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from time import monotonic
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from sseapp import concurrency
 from sseapp.delivery import socket_io
-from sseapp.delivery.client import Client, Follower, Group, HandedOverError
+from sseapp.delivery.client import Client, Follower, Group
 from sseapp.delivery.progress import Progress
-from sseapp.errors import ShapeChangedError
-from sseapp.events.ring import FRAME_SIZE, OverrunError
-from sseapp.live.channel import Channel, Reset, ResetError
+from sseapp.errors import HandedOverError, OverrunError, ResetError
+from sseapp.events.ring import FRAME_SIZE
+from sseapp.live.channel import Channel
 
 _log = logging.getLogger(__name__)
 _IN, _OUT, _GONE = 0x001, 0x004, 0x008 | 0x010 | 0x2000  # EPOLLERR, EPOLLHUP, EPOLLRDHUP
+_Audience: TypeAlias = tuple[Channel, bool]
+"""The clients of one channel that are sent chunks, or those that are not."""
 
 
 class Broadcaster:
-    """Follows the channels of its clients. ``heartbeat`` is in seconds; when ``closing`` says so all are sent off."""
+    """Follows the channels of its clients. ``heartbeat`` is in seconds; when ``closing`` is true, all get a bye."""
 
     def __init__(self, *, heartbeat: float, closing: Callable[[], bool]) -> None:
         self._heartbeat = heartbeat
@@ -36,10 +39,10 @@ class Broadcaster:
         self.done = threading.Event()
         self._poll: Any = None
         self._wake = -1
-        self._rang = False
+        self._awake = False
         self._clients: dict[int, Client] = {}
-        self._by_channel: defaultdict[Channel, set[Client]] = defaultdict(set)  # those who are in no group
-        self._groups: dict[Channel, Group] = {}
+        # in order: the first one is the one that the others come into when they are at its point
+        self._groups: defaultdict[_Audience, dict[Group, None]] = defaultdict(dict)
         self._changed: set[Channel] = set()
         self._arrived: list[Client] = []
 
@@ -47,7 +50,7 @@ class Broadcaster:
         """Take ``descriptor`` (a duplicate of it) and ``subscription``, which has caught up, over from their host."""
         if self._poll is None:
             self._start()
-        # where no descriptor is left it is not handed over: its host closes it, and its place is given back
+        # where no descriptor is left it is not handed over: its host closes it, and its slot is given back
         client = Client(os.dup(descriptor), subscription, chunked=chunked)
         try:
             self._attach(client)
@@ -58,13 +61,13 @@ class Broadcaster:
         raise HandedOverError
 
     def wake(self) -> None:
-        """Have a look at once."""
-        if not self._rang and self._wake >= 0:
-            self._rang = True
+        """Look at once at what has changed."""
+        if not self._awake and self._wake >= 0:
+            self._awake = True
             os.eventfd_write(self._wake, 1)
 
     def finish(self, seconds: float) -> None:
-        """Wait until all clients were sent off, ``seconds`` at most."""
+        """Wait until all clients were sent their bye, ``seconds`` at most."""
         if self._poll is not None:
             self.done.wait(seconds)
 
@@ -78,13 +81,13 @@ class Broadcaster:
     def _attach(self, client: Client) -> None:
         self._poll.register(client.descriptor, _IN | _GONE)
         self._clients[client.descriptor] = client
-        channel = client.subscription.channel
-        channel.watcher = self._on_change
-        self._by_channel[channel].add(client)
+        client.group = Group.of(client)
+        client.subscription.channel.watcher = self._on_change
+        self._groups[_audience(client)][client.group] = None
         self._arrived.append(client)
         self.wake()
         if self.done.is_set():
-            # it was catching up when all others were sent off
+            # it was catching up when all others were sent their bye
             self._send_end(client)
 
     def _on_change(self, channel: Channel) -> None:
@@ -116,102 +119,53 @@ class Broadcaster:
         changed, self._changed = self._changed, set()
         arrived, self._arrived = self._arrived, []
         for channel in changed:
-            if (group := self._groups.get(channel)) is not None:
-                self._serve_group(group)
-            self._serve(list(self._by_channel.get(channel, ())))
-        # one that has gone since may have left its descriptor to another
-        self._serve(client for client in arrived if self._has(client))
+            for chunked in (True, False):
+                self._serve((channel, chunked), self._groups.get((channel, chunked), ()))
+        for client in arrived:
+            # one that has gone since may have left its descriptor to another
+            if self._has(client):
+                self._serve(_audience(client), [client.group])
 
     def _on_events(self, descriptor: int, events: int) -> None:
         if descriptor == self._wake:
             os.eventfd_read(self._wake)
-            self._rang = False
+            self._awake = False
         elif (client := self._clients.get(descriptor)) is not None:
             if events & _GONE or (events & _IN and not socket_io.takes_in(descriptor)):
                 self._drop(client)
             elif events & _OUT:
                 self._send_backlog(client)
 
-    def _serve(self, clients: Iterable[Client]) -> None:
-        for client in clients:
-            # what is behind goes out first; it takes the rest from the ring when it has caught up. One that has come
-            # into a group since must not take what is for all of it
-            if not client.backlog and client.group is None:
-                self._serve_one(client)
-                self._join_group(client)
+    def _serve(self, audience: _Audience, groups: Iterable[Group]) -> None:
+        """Send ``groups`` what they lack, and bring those together that are at the same point then."""
+        for group in list(groups):
+            self._send_rest(audience, group)
+            first = next(iter(self._groups.get(audience, ())), group)
+            if group.clients and first.is_joined_by(group):
+                first.add_all(group)
+                del self._groups[audience][group]
 
-    def _serve_one(self, client: Client) -> None:
-        progress = client.subscription.progress
-        try:
-            data = progress.take()
-            # less than a frame is all there is
-            while data and self._send(client, data) and len(data) >= FRAME_SIZE:
-                data = progress.take()
-        except (ResetError, ShapeChangedError) as reset:
-            self._start_again(client, reset)
-        except OverrunError:
-            self._cut(client)
-
-    def _serve_group(self, group: Group) -> None:
+    def _send_rest(self, audience: _Audience, group: Group) -> None:
+        """Send ``group`` all there is; what its client has not taken goes out first."""
         progress = group.progress
         try:
-            data = progress.take()
-            while data:
-                self._send_to_group(group, data)
-                data = progress.take() if group.clients and len(data) >= FRAME_SIZE else b""
-        except (ResetError, ShapeChangedError) as reset:
+            while group.clients and not group.is_behind:
+                data = progress.take()
+                if data:
+                    self._send(audience, group, data)
+                # less than a frame is all there is
+                if len(data) < FRAME_SIZE:
+                    break
+        except ResetError as reset:
             for client in list(group.clients.values()):
                 self._start_again(client, reset)
         except OverrunError:
             for client in list(group.clients.values()):
                 self._cut(client)
 
-    def _join_group(self, client: Client) -> None:
-        """Let the client into the group of its channel where it stands as that does."""
-        if client.backlog or not client.chunked or not self._has(client):
-            return
-        channel, progress = client.subscription.channel, client.subscription.progress
-        group = self._groups.get(channel)
-        if group is None:
-            group = self._groups[channel] = Group(progress)
-        if group.progress.is_like(progress):
-            group.add(client)
-            self._leave_singles(channel, client)
-
-    def _leave_group(self, client: Client) -> None:
-        """Have the client go on alone, where it is in a group."""
-        group, channel = client.group, client.subscription.channel
-        if group is not None:
-            group.remove(client)
-            self._by_channel[channel].add(client)
-            if not group.clients:
-                del self._groups[channel]
-
-    def _leave_singles(self, channel: Channel, client: Client) -> None:
-        clients = self._by_channel[channel]
-        clients.discard(client)
-        if not clients:
-            del self._by_channel[channel]
-
-    def _send(self, client: Client, data: bytes) -> bool:
-        """Send ``data``; whether the client took all of it."""
-        if client.chunked:
-            data = socket_io.chunk(data)
-        try:
-            written = os.write(client.descriptor, data)
-        except BlockingIOError:
-            written = 0
-        except OSError:
-            self._drop(client)
-            return False
-        if written < len(data):
-            self._fall_behind(client, data, written)
-            return False
-        return True
-
-    def _send_to_group(self, group: Group, data: bytes) -> None:
+    def _send(self, audience: _Audience, group: Group, data: bytes) -> None:
         """Send ``data`` to all. The loop runs once for each event and client, so it touches nothing of the clients."""
-        data = socket_io.chunk(data)
+        data = socket_io.chunk(data) if audience[1] else data
         size, write = len(data), os.write
         for descriptor in list(group.clients):
             try:
@@ -225,7 +179,13 @@ class Broadcaster:
                 self._fall_behind(group.clients[descriptor], data, written)
 
     def _fall_behind(self, client: Client, data: bytes, written: int) -> None:
-        self._leave_group(client)
+        groups, group = self._groups[_audience(client)], client.group
+        if len(group.clients) > 1:
+            group = group.split(client)
+        else:
+            # to the end: nobody can come into it for now
+            del groups[group]
+        groups[group] = None
         client.moved_at = monotonic()
         client.backlog = memoryview(data)[written:]
         self._poll.modify(client.descriptor, _IN | _OUT | _GONE)
@@ -242,35 +202,37 @@ class Broadcaster:
         client.backlog = client.backlog[written:]
         if not client.backlog:
             self._poll.modify(client.descriptor, _IN | _GONE)
-            self._serve([client])
+            self._serve(_audience(client), [client.group])
 
     def _send_end(self, client: Client) -> None:
         """Say bye, end the answer and the connection."""
         if not client.backlog and self._has(client):
-            is_sent = self._send(client, client.subscription.ending())
-            if client.chunked and is_sent:
-                self._send(client, b"")
+            ending = client.subscription.ending()
+            data = socket_io.chunk(ending) + socket_io.chunk(b"") if client.chunked else ending
+            # one that is going, or takes nothing now, ends without
+            with suppress(OSError):
+                os.write(client.descriptor, data)
         self._drop(client)
 
     def _beat(self) -> None:
         now = monotonic()
-        for group in list(self._groups.values()):
-            if self._is_due(group.progress, now):
-                self._serve_group(group)  # finds nothing, most likely, and takes note of where the log is now
-                if self._is_due(group.progress, now) and group.clients:
-                    self._send_to_group(group, group.progress.heartbeat())
-        for client in [client for clients in self._by_channel.values() for client in clients]:
-            progress = client.subscription.progress
-            if client.backlog:
-                if now - client.moved_at >= socket_io.STALL:
-                    self._cut(client)
-            elif self._is_due(progress, now):
-                self._serve_one(client)
-                if self._is_due(progress, now) and self._has(client) and not client.backlog:
-                    self._send(client, progress.heartbeat())
+        for audience, groups in list(self._groups.items()):
+            for group in list(groups):
+                if group.is_behind:
+                    self._cut_stalled(group, now)
+                elif self._is_due(group.progress, now):
+                    # finds nothing, most likely, and takes note of where the log is now
+                    self._send_rest(audience, group)
+                    if group.clients and not group.is_behind and self._is_due(group.progress, now):
+                        self._send(audience, group, group.progress.heartbeat())
 
     def _is_due(self, progress: Progress, now: float) -> bool:
         return now - progress.told_at >= self._heartbeat * 7 / 8
+
+    def _cut_stalled(self, group: Group, now: float) -> None:
+        for client in list(group.clients.values()):
+            if now - client.moved_at >= socket_io.STALL:
+                self._cut(client)
 
     def _cut(self, client: Client) -> None:
         client.subscription.cut()
@@ -290,15 +252,23 @@ class Broadcaster:
         if not self._has(client):
             return False
         del self._clients[client.descriptor]
-        channel = client.subscription.channel
-        self._leave_group(client)
-        self._leave_singles(channel, client)
-        if channel not in self._by_channel and channel not in self._groups:
-            channel.watcher = None
+        audience = channel, _ = _audience(client)
+        group = client.group
+        del group.clients[client.descriptor]
+        if not group.clients:
+            del self._groups[audience][group]
+        if not self._groups[audience]:
+            del self._groups[audience]
+            if (channel, not client.chunked) not in self._groups:
+                channel.watcher = None
         self._poll.unregister(client.descriptor)
         return True
 
-    def _start_again(self, client: Client, reset: Reset) -> None:
-        """Catch up again beside the others, then come back: a reset wants a snapshot, and that takes its time."""
+    def _start_again(self, client: Client, reset: ResetError) -> None:
+        """Have the client catch up beside the others and come back: a snapshot takes its time."""
         self._release(client)
         concurrency.start("reset", lambda: client.catch_up(reset, lambda: self._attach(client)))
+
+
+def _audience(client: Client) -> _Audience:
+    return client.subscription.channel, client.chunked

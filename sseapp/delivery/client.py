@@ -1,8 +1,7 @@
-"""The clients of a broadcaster: one alone, and those that stand alike."""
+"""The clients of a broadcaster, and the groups of those at the same point of a channel."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -11,34 +10,28 @@ from typing import NoReturn, Protocol
 
 from sseapp.delivery import socket_io
 from sseapp.delivery.progress import Progress
-from sseapp.live.channel import Channel, Reset
+from sseapp.errors import HandedOverError, ResetError
+from sseapp.live.channel import Channel
 
 _log = logging.getLogger(__name__)
 
 
-class HandedOverError(OSError):
-    """The connection is another's now: gunicorn lets go of it as of one that was lost, without a word."""
-
-    def __init__(self) -> None:
-        super().__init__(errno.ENOTCONN, "handed over")
-
-
 class Follower(Protocol):
-    """What the broadcaster asks of a subscription, whose own docstrings say what each does: none is repeated here."""
+    """What the broadcaster asks of a subscription, whose own docstrings say what each does."""
 
     handed_over: bool
     progress: Progress
 
     @property
     def channel(self) -> Channel: ...  # noqa: D102
-    def frames(self, *, follow: Callable[[], Iterable[bytes]], reset: Reset) -> Iterable[bytes]: ...  # noqa: D102
+    def body(self, *, follow: Callable[[], Iterable[bytes]], reset: ResetError) -> Iterable[bytes]: ...  # noqa: D102
     def ending(self) -> bytes: ...  # noqa: D102
     def cut(self) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 
 
 class Client:
-    """One connection: its descriptor, its subscription, and what it was sent but has not taken.
+    """One connection: its descriptor, its subscription, and what it was sent but has not taken (``backlog``).
 
     ``chunked`` says that the answer's body is sent in chunks; to HTTP/1.0 it goes as it is. ``moved_at`` is when it
     last took some of its backlog.
@@ -52,10 +45,10 @@ class Client:
         self.chunked = chunked
         self.backlog: memoryview | bytes = b""
         self.moved_at = monotonic()
-        self.group: Group | None = None
+        self.group = Group.of(self)
 
-    def catch_up(self, reset: Reset, attach: Callable[[], None]) -> None:
-        """Have its subscription start again, and ``attach`` the client when that has caught up; else it is closed."""
+    def catch_up(self, reset: ResetError, attach: Callable[[], None]) -> None:
+        """Have its subscription start again, and ``attach`` the client when it has caught up; else it is closed."""
 
         def back() -> NoReturn:
             attach()
@@ -63,7 +56,7 @@ class Client:
 
         handed_back = False
         try:
-            for data in self.subscription.frames(follow=back, reset=reset):
+            for data in self.subscription.body(follow=back, reset=reset):
                 socket_io.write_all(self.descriptor, socket_io.chunk(data) if self.chunked else data)
             socket_io.write_all(self.descriptor, socket_io.chunk(b"") if self.chunked else b"")
         except HandedOverError:
@@ -79,7 +72,10 @@ class Client:
 
 
 class Group:
-    """Clients that stand alike, and so share their ``progress``; all are sent to in chunks, and none has a backlog."""
+    """Clients at the same point of a channel, which share their ``progress``: often one, or all of the channel.
+
+    A client with a backlog is alone in its group.
+    """
 
     __slots__ = ("clients", "progress")
 
@@ -87,14 +83,34 @@ class Group:
         self.progress = progress
         self.clients: dict[int, Client] = {}
 
-    def add(self, client: Client) -> None:
-        """Let a client in that stands alike."""
-        client.group = self
-        client.subscription.progress = self.progress
-        self.clients[client.descriptor] = client
+    @classmethod
+    def of(cls, client: Client) -> Group:
+        """The group of one client."""
+        alone = cls(client.subscription.progress)
+        alone.clients[client.descriptor] = client
+        return alone
 
-    def remove(self, client: Client) -> None:
-        """Let a client go on alone from where it stands."""
-        client.group = None
-        client.subscription.progress = self.progress.copied()
+    @property
+    def is_behind(self) -> bool:
+        """Whether its client has a backlog, so that nothing further can be sent."""
+        return len(self.clients) == 1 and any(client.backlog for client in self.clients.values())
+
+    def is_joined_by(self, other: Group) -> bool:
+        """Whether another group is at the same point, so that both can be one."""
+        is_other = other is not self
+        return is_other and not (self.is_behind or other.is_behind) and self.progress.is_like(other.progress)
+
+    def add_all(self, other: Group) -> None:
+        """Take over the clients of another group, which is at the same point."""
+        for client in other.clients.values():
+            client.group = self
+            client.subscription.progress = self.progress
+        self.clients |= other.clients
+        other.clients = {}
+
+    def split(self, client: Client) -> Group:
+        """Take ``client`` out, into a group of its own at the same point."""
         del self.clients[client.descriptor]
+        client.subscription.progress = self.progress.copied()
+        client.group = Group.of(client)
+        return client.group

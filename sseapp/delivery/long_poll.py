@@ -1,4 +1,4 @@
-"""The JSON side: the rows now, and the long poll for changes."""
+"""The JSON answers: the rows now, and the long poll for changes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 
 from sseapp.delivery.services import Services
-from sseapp.errors import CursorGoneError
+from sseapp.errors import CursorGoneError, ResetError
 from sseapp.events.event import Event
-from sseapp.live.channel import ResetError
 from sseapp.live.replay import Missed, missed, opened
 from sseapp.live.stream import Stream
 from sseapp.log.cursor import Cursor, encode
@@ -21,7 +20,7 @@ _LOOK = 5.0  # seconds after which a client that waits is looked at
 
 
 def rows(services: Services, path: str, args: Iterable[tuple[str, str]]) -> str:
-    """The rows that the query takes, as JSON text, with the cursor that they stand at."""
+    """The rows that the query takes, as JSON text, with their cursor."""
 
     def read(table: Table, query: Query) -> str:
         filter_, _ = query.filter_at(services.now())
@@ -73,27 +72,27 @@ class _Poll:
         self._stream = stream
         self._query = query
         self._cursor = cursor
-        self._position = 0
+        self._frame_number = 0
 
     def read(self) -> Missed:
-        """What has come. Those who stand at the same cursor share a read, and the ring's end that was noted before."""
+        """What has come. Those with the same cursor share a read, and the ring's end that was noted before it."""
         limit = max(1, self._query.limit)
 
         def read() -> tuple[int, Missed]:
-            position, filter_, _ = self._stream.note()
-            return position, missed(self._services.database, self._stream, filter_, self._cursor, limit=limit)
+            frame_number, filter_, _ = self._stream.note()
+            return frame_number, missed(self._services.database, self._stream, filter_, self._cursor, limit=limit)
 
-        self._position, found = self._stream.shared(("poll", self._query.after, limit), read)
+        self._frame_number, found = self._stream.reads.do(("poll", self._query.after, limit), read)
         return found
 
     def wait(self, found: Missed, is_gone: Callable[[], bool]) -> Missed:
-        """What comes first; the nothing that was ``found`` once the time is up, or where the client is gone."""
+        """The first changes that come; ``found``, which is empty, once the time is up or the client is gone."""
         end, is_closing = monotonic() + self._query.wait, self._services.closing.is_set
         while not found:
             if self._stream.reason is not None:
-                # nothing will come here any more
+                # the stream has ended: nothing more comes here
                 raise ResetError(self._stream.reason)
-            if self._stream.wait(self._position, max(0.0, min(_LOOK, end - monotonic())), is_closing):
+            if self._stream.wait(self._frame_number, max(0.0, min(_LOOK, end - monotonic())), is_closing):
                 if is_closing():
                     break
                 found = self.read()

@@ -1,4 +1,4 @@
-"""Where a client stands in its channel: those that stand alike are sent the same bytes."""
+"""How far a client is in its channel. Clients at the same point are sent the same bytes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from sseapp.log.cursor import Cursor, Snapshot, encode
 
 
 class Progress:
-    """A position in a channel. ``told_at`` is when the client was last told how far it is: heartbeats go by that."""
+    """The frame of a channel that a client needs next. ``told_at`` is when it was last sent its place in the log."""
 
     # there are thousands, and each is touched by each event: one piece of memory, not two
-    __slots__ = ("channel", "position", "told_at")
+    __slots__ = ("channel", "frame_number", "told_at")
 
-    def __init__(self, channel: Channel, position: int = 0) -> None:
+    def __init__(self, channel: Channel, frame_number: int = 0) -> None:
         self.channel = channel
-        self.position = position
+        self.frame_number = frame_number
         self.told_at = monotonic()
 
     def take(self) -> bytes:
         """What has come since, perhaps nothing, without waiting.
 
-        Raises :exc:`~sseapp.live.channel.ResetError`, :exc:`~sseapp.errors.ShapeChangedError`,
-        :exc:`~sseapp.events.ring.OverrunError`.
+        Raises :exc:`~sseapp.errors.ResetError`, :exc:`~sseapp.errors.OverrunError`.
         """
-        joined = self.channel.joined(self.position)
-        self.position = joined.end
+        joined = self.channel.joined(self.frame_number)
+        self.frame_number = joined.end
         if joined.data:
             self.told_at = monotonic()
         return joined.data
@@ -43,8 +42,8 @@ class Progress:
         return sse.HEARTBEAT
 
     def is_like(self, other: Self) -> bool:
-        """Whether both will be sent the same."""
-        return self.channel is other.channel and self.position == other.position
+        """Whether both are at the same point: what comes next, heartbeats included, is the same bytes for both."""
+        return self.channel is other.channel and self.frame_number == other.frame_number
 
     def copied(self) -> Self:
         """The same, to go on from alone."""
@@ -52,66 +51,69 @@ class Progress:
 
 
 class LogProgress(Progress):
-    """A position in a stream of changes, for a client that has what ``upto`` sees from a read of its own."""
+    """A place in a stream of changes, for a client that has what ``upto`` sees from a read of its own.
 
-    __slots__ = ("_hub", "_reached", "_seen", "_stood", "_told")
+    ``has_id`` says whether that read sent an id; without one, a heartbeat will send it.
+    """
+
+    __slots__ = ("_hub", "_last_event", "_last_id", "_read_to", "_seen")
 
     channel: Stream
 
-    def __init__(self, channel: Stream, position: int, hub: Hub, upto: Snapshot, *, has_id: bool = True) -> None:
-        super().__init__(channel, position)
+    def __init__(self, channel: Stream, frame_number: int, hub: Hub, upto: Snapshot, *, has_id: bool = True) -> None:
+        super().__init__(channel, frame_number)
         self._hub = hub
         self._seen: Snapshot | None = upto  # until the ring is beyond it
-        self._told = upto  # what the events told are of: an id that says less would repeat them
-        self._stood = upto if has_id else None  # what the last id told says; with none, a heartbeat will tell it
-        self._reached = upto  # what the hub had told when the ring was last found empty
+        self._last_event = upto  # the snapshot of the last event: an id that says less would repeat it
+        self._last_id = upto if has_id else None  # the snapshot of the last id
+        self._read_to = upto  # what the hub had dispatched when the ring was last found empty
 
     def take(self) -> bytes:  # noqa: D102  # as of the class
         # read before the ring: if the ring is empty then, all of it has been sent
-        reached = self._hub.position
+        dispatched = self._hub.upto
         if self._seen is None:
-            joined = self.channel.joined(self.position)
-            self.position = joined.end
-            if joined.told is not None:
+            joined = self.channel.joined(self.frame_number)
+            self.frame_number = joined.end
+            if joined.last_event is not None:
                 self.told_at = monotonic()
-                self._told, self._stood = joined.told, joined.upto or self._stood
-            elif reached is not None and not joined.data:
-                self._reached = reached
+                self._last_event, self._last_id = joined.last_event, joined.last_id or self._last_id
+            elif dispatched is not None and not joined.data:
+                self._read_to = dispatched
             return joined.data
-        frames, _ = self.channel.read(self.position)
+        frames, _ = self.channel.read(self.frame_number)
         if not frames:
-            self._reached = reached or self._reached
+            self._read_to = dispatched or self._read_to
             return b""
         pieces, size = [], 0
         for frame in frames:
             # nobody shares these bytes, so they must not be a whole ring
             if size >= FRAME_SIZE:
                 break
-            self.position += 1
+            self.frame_number += 1
             if self._seen is not None and frame.after.contains(self._seen):
                 self._seen = None
             pieces.append(frame.ready if self._seen is None else frame.beyond(self._seen))
             size += len(pieces[-1])
             if frame.events and pieces[-1]:
                 self.told_at = monotonic()
-                self._told = frame.upto
+                self._last_event = frame.upto
                 if frame.complete:
-                    self._stood = frame.upto
+                    self._last_id = frame.upto
         return b"".join(pieces)
 
     def heartbeat(self) -> bytes:
-        """A comment; and where the cursor has moved since the last id, the id of where it stands."""
+        """A comment; and where the log has gone on since the last id, the id of where it is now."""
         silent = super().heartbeat()
-        if self._reached == self._stood or not self._reached.contains(self._told):
+        if self._read_to == self._last_id or not self._read_to.contains(self._last_event):
             return silent
-        self._stood = self._reached
-        id_ = encode(Cursor(self._reached), self.channel.scope)
+        self._last_id = self._read_to
+        id_ = encode(Cursor(self._read_to), self.channel.scope)
         return silent if id_ is None else sse.id_only(id_)
 
     def is_like(self, other: Self) -> bool:  # noqa: D102  # as of the class
         return (
             super().is_like(other)
             and self._seen == other._seen
-            and self._told == other._told
-            and self._stood == other._stood
+            and self._last_event == other._last_event
+            and self._last_id == other._last_id
         )

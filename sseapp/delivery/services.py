@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeVar
@@ -13,7 +14,8 @@ from sseapp.delivery.stream_limit import StreamLimit
 from sseapp.errors import NotFoundError, ShapeChangedError, UnavailableError, UnsettledError
 from sseapp.live.hub import Hub
 from sseapp.live.listener import Listener
-from sseapp.live.result import Results
+from sseapp.live.registry import TableRegistry
+from sseapp.live.result import LiveResults
 from sseapp.postgres import catalog
 from sseapp.postgres.database import Database
 from sseapp.query.query import Query
@@ -22,19 +24,21 @@ from sseapp.tables.table import Table
 
 T = TypeVar("T")
 TRIES = 5
-"""How often a query is asked anew, of a table that has changed meanwhile."""
+"""How often a query is tried anew when its table has changed meanwhile."""
 _START = 5.0  # seconds that a first request waits for the listener
 
 
+@dataclass
 class Services:
     """What one process serves requests with. ``closing`` is set when it is about to end: streams then say ``bye``."""
 
     settings: Settings
     closing: threading.Event
     database: Database
+    registry: TableRegistry
     hub: Hub
     listener: Listener
-    results: Results
+    results: LiveResults
     stream_limit: StreamLimit
 
     def query(self, path: str, args: Iterable[tuple[str, str]]) -> tuple[Table, Query]:
@@ -46,14 +50,14 @@ class Services:
         if not self.hub.ready.wait(_START):
             raise UnavailableError(f"Not listening to the database yet: {self.listener.error}")
         try:
-            table = catalog.resolve(self.hub.tables, path)
+            table = catalog.resolve(self.registry.tables, path)
         except NotFoundError:
-            # watched a moment ago, perhaps; the listener will hear of it, but this request is here now
-            table = catalog.resolve(self.hub.refresh(), path)
+            # perhaps it was watched a moment ago; the listener will hear of it, but this request is here now
+            table = catalog.resolve(self.registry.refresh(), path)
         return table, _parsed(table, tuple(args), self.settings.limit)
 
     def asked(self, path: str, args: Iterable[tuple[str, str]], answer: Callable[[Table, Query], T]) -> tuple[Query, T]:
-        """The query, and what ``answer`` makes of it; once more where the table has changed under its hands.
+        """The query, and what ``answer`` makes of it; tried anew where the table has changed meanwhile.
 
         Raises what :meth:`query` raises.
         """
@@ -63,15 +67,16 @@ class Services:
             try:
                 return asked, answer(table, asked)
             except ShapeChangedError:
-                self.hub.refresh()
+                self.registry.refresh()
         raise UnsettledError
 
-    def now(self) -> datetime:
+    @staticmethod
+    def now() -> datetime:
         """The time that moving windows go by."""
         return datetime.now(UTC)
 
 
 @lru_cache(maxsize=1024)
 def _parsed(table: Table, args: tuple[tuple[str, str], ...], limit: int) -> Query:
-    """Many ask the same, and a query's filter is compiled when it is read."""
+    """The query of ``args``. Many ask the same, and a query's filter is compiled when it is parsed."""
     return parse_query(table, args, default_limit=limit, max_limit=limit)

@@ -1,4 +1,4 @@
-"""How many streams a process holds at once."""
+"""How many streams a process serves at once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sseapp.errors import OverloadedError
 
 
 class StreamLimit:
-    """Counts open streams up to ``limit``; also counts those refused, and those cut for being slow.
+    """Slots for open streams, up to ``limit``. Counts the streams refused and those cut for being slow.
 
-    At most ``host_limit`` of them may occupy the host: it keeps the request open, as it does for a long poll and for a
-    stream whose connection it cannot hand over.
+    At most ``host_limit`` of them may occupy the host. A long poll does so, and a stream whose connection the host
+    cannot hand over.
     """
 
     def __init__(self, limit: int, host_limit: int | None = None) -> None:
@@ -24,17 +24,17 @@ class StreamLimit:
         self.cut = 0
 
     def acquire(self, *, occupies_host: bool = False) -> None:
-        """Take a place. Raises :exc:`~sseapp.errors.OverloadedError`."""
+        """Take a slot. Raises :exc:`~sseapp.errors.OverloadedError`."""
         with self._lock:
             if self.open >= self.limit or (occupies_host and self._on_host >= self._host_limit):
                 self.refused += 1
                 limit = self._host_limit if occupies_host else self.limit
-                raise OverloadedError(f"All {limit} stream_limit for those who wait for changes are taken; try again.")
+                raise OverloadedError(f"All {limit} stream slots are in use; try again.")
             self.open += 1
             self._on_host += occupies_host
 
     def release(self, *, occupies_host: bool = False) -> None:
-        """Give a place back."""
+        """Give a slot back."""
         with self._lock:
             self.open -= 1
             self._on_host -= occupies_host

@@ -1,4 +1,4 @@
-"""What one subscriber is told of a change: an event, seen through the lens of its stream."""
+"""What a subscriber is told of a change: an event, seen through the lens of its stream."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from functools import cached_property
 
 from sseapp.events import sse
 from sseapp.log.change import TRUNCATE, Change
+from sseapp.log.cursor import event_number
 from sseapp.tables.row_json import json_string, subset
 from sseapp.tables.table import Table
 
 
 @dataclass(frozen=True)
 class Event:
-    """What a subscriber is told: ``row`` and ``old`` are JSON text, ``position`` its place in the log (see cursor)."""
+    """What a subscriber is told. ``row`` and ``old`` are JSON text; ``number`` orders the events of a batch."""
 
     name: str
-    position: int
+    number: int
     xid: int
     at: str
     row: str | None = None
@@ -27,9 +28,13 @@ class Event:
         """The event as event stream bytes, but for its id: encoded once for all streams that send it."""
         return sse.body(self.name, self.data)
 
+    def encode(self) -> None:
+        """Make :attr:`body` now, rather than when it is sent."""
+        assert self.body  # noqa: S101  # never empty
+
     @property
     def size(self) -> int:
-        """About how many bytes the event sends. It holds thrice that in any script: its texts, its body, a frame's."""
+        """About how many bytes are sent. In memory it is three times that: texts, body, the frame's bytes."""
         return len(self.body) + 100
 
     @property
@@ -54,7 +59,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """How one stream sees a table: through which ``columns`` (``None``: all), rows being told apart by ``key``."""
+    """How one stream sees a table: the ``columns`` it shows (``None``: all), and the ``key`` that identifies a row."""
 
     key: tuple[str, ...] | None
     columns: tuple[str, ...] | None = None
@@ -104,4 +109,4 @@ class Lens:
     def _event(
         name: str, change: Change, *, row: str | None = None, old: str | None = None, first: bool = False
     ) -> Event:
-        return Event(name, 2 * change.id + (not first), change.xid, change.at, row, old)
+        return Event(name, event_number(change.id, first=first), change.xid, change.at, row, old)

@@ -1,4 +1,4 @@
-"""A bounded run of ready frames; every client is a position in it. Its channel locks it."""
+"""A bounded run of encoded frames. A client is at the number of the frame that it needs next. The channel locks it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from sseapp.errors import OverrunError
 from sseapp.events import sse
 from sseapp.events.event import Event
 from sseapp.log.change import Batch
-from sseapp.log.cursor import Ids, Scope, Snapshot
+from sseapp.log.cursor import Cursor, Ids, Scope, Snapshot
 
 FRAME_SIZE = 1 << 18
 """Bytes of events beyond which a frame is closed and another begun."""
 
 
-class OverrunError(Exception):
-    """The frames at this position are gone: the client was too slow for the ring."""
-
-
 @dataclass(frozen=True)
 class Frame:
-    """The events of one batch, for one stream; or a frame of its own (``raw``), such as a moved window."""
+    """The events of one batch for one stream; or other bytes to send (``raw``), such as a ``window`` event."""
 
     after: Snapshot
     upto: Snapshot
@@ -38,9 +35,9 @@ class Frame:
         return self.raw + self._encoded(self.events, None if self.ascending else self.after)
 
     def beyond(self, seen: Snapshot) -> bytes:
-        """The bytes for a client that joined with a snapshot of its own: what ``seen`` does not see, under its own ids.
+        """The bytes for a client that joined with the snapshot ``seen``: only what it does not see, with other ids.
 
-        The ring's ids would claim only ``after`` and repeat on a resume what the client has from ``seen``.
+        The ids of :attr:`ready` say less than the client has: after a resume it would be sent some events again.
         """
         if seen.contains(self.upto):
             return self.raw
@@ -48,9 +45,16 @@ class Frame:
             return self.ready
         return self.raw + self._encoded(tuple(event for event in self.events if not seen.sees(event.xid)), seen)
 
+    @property
+    def cursor(self) -> Cursor:
+        """What a client has seen that was sent this frame and all before it."""
+        if self.complete or not self.events:
+            return Cursor(self.upto)
+        return Cursor(self.upto, self.events[-1].number, self.after)
+
     @cached_property
     def size(self) -> int:
-        """About how many bytes the frame holds."""
+        """About how many bytes of memory the frame takes."""
         return 2 * len(self.raw) + 3 * sum(event.size for event in self.events)
 
     def _encoded(self, events: tuple[Event, ...], after: Snapshot | None) -> bytes:
@@ -58,7 +62,7 @@ class Frame:
 
 
 def frames(batch: Batch, events: Sequence[Event], scope: Scope) -> Iterator[Frame]:
-    """Frames for ``events`` of ``batch``, each of about :data:`FRAME_SIZE` at the most: a slow client pins one."""
+    """Frames for ``events`` of ``batch``, each of about :data:`FRAME_SIZE` at most: a slow client keeps one of them."""
     begin, size = 0, 0
     for end, event in enumerate(events, start=1):
         size += event.size
@@ -74,13 +78,13 @@ def encoded(events: tuple[Event, ...], ids: Ids, *, complete: bool) -> bytes:
     """The event stream bytes of ``events``; the last of a ``complete`` batch carries the id of the batch's end."""
     last = len(events) - 1
     return b"".join(
-        event.body + sse.ending(ids.end() if complete and at == last else ids.at(event.position))
+        event.body + sse.ending(ids.end() if complete and at == last else ids.at(event.number))
         for at, event in enumerate(events)
     )
 
 
 class Ring:
-    """Frames in order, ``limit`` bytes of them; positions count up from 0 and are never used twice."""
+    """Frames in order, ``limit`` bytes of them. Frame numbers count up from 0 and are never used twice."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -97,14 +101,14 @@ class Ring:
         self.resize(self.limit)
 
     def resize(self, limit: int) -> None:
-        """Have another limit from now on, for the frames that are here, too."""
+        """Have another limit from now on, also for the frames that are here."""
         self.limit = limit
         while self._size > self.limit and len(self._frames) > 1:
             self._size -= self._frames.popleft().size
             self.start += 1
 
-    def read(self, position: int) -> list[Frame]:
-        """The frames from ``position`` on. Raises :exc:`OverrunError` where they are gone."""
-        if position < self.start:
+    def read(self, frame_number: int) -> list[Frame]:
+        """The frames from that number on. Raises :exc:`~sseapp.errors.OverrunError` where they are gone."""
+        if frame_number < self.start:
             raise OverrunError
-        return [self._frames[at - self.start] for at in range(position, self.end)]
+        return [self._frames[at - self.start] for at in range(frame_number, self.end)]

@@ -1,61 +1,47 @@
-"""What subscribers follow: a ring of frames, the wake-up that goes with it, and its end."""
+"""What subscribers follow: a ring of frames, a wake-up when a frame is added, and an end."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
 
-from sseapp.errors import ShapeChangedError, UnavailableError
+from sseapp.errors import ResetError
 from sseapp.events.ring import FRAME_SIZE, Frame, Ring
 from sseapp.log.cursor import Snapshot
-
-T = TypeVar("T")
-
-
-class ResetError(Exception):
-    """The channel has ended: its subscribers start again with a snapshot."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-Reset: TypeAlias = ResetError | ShapeChangedError
-"""After either of them a subscriber starts again with a snapshot, for its ``reason``."""
+from sseapp.single_flight import SingleFlight
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The bytes between two positions of a ring: all there are, or about as many as one frame may hold.
+    """The bytes of the frames from ``frame_number`` up to ``end``: all there are, or about as many as one frame holds.
 
-    ``until`` was the ring's end. ``told`` is the snapshot that the last event is of, ``upto`` that of the last batch
-    which ends among them.
+    ``until`` was the ring's end. ``last_event`` is the snapshot of the last event among them, ``last_id`` that of the
+    last batch which ends among them.
     """
 
-    position: int
+    frame_number: int
     end: int
     until: int
     data: bytes
-    told: Snapshot | None
-    upto: Snapshot | None
+    last_event: Snapshot | None
+    last_id: Snapshot | None
 
 
 class Channel:
     """A ring that one writer fills and any number of subscribers follow.
 
-    ``limit`` is the ring's, in bytes.
+    ``limit`` is the ring's, in bytes. ``reads`` are reads of the database that subscribers share.
     """
 
     def __init__(self, limit: int) -> None:
         self.ring = Ring(limit)
         self.changed = threading.Condition()
+        self.reads = SingleFlight()
         self.subscribers = 0
         self.reason: str | None = None
         self.watcher: Callable[[Channel], None] | None = None
         self._joined = Joined(-1, 0, 0, b"", None, None)
-        self._flights: dict[Hashable, _Flight[Any]] = {}
 
     def append(self, frame: Frame) -> None:
         """Add a frame and wake those who wait for one."""
@@ -70,7 +56,7 @@ class Channel:
                 self.ring.resize(limit)
 
     def end(self, reason: str) -> None:
-        """End the channel: whoever reads from it next gets a :exc:`ResetError`."""
+        """End the channel: whoever reads from it next gets a :exc:`~sseapp.errors.ResetError`."""
         with self.changed:
             self.reason = self.reason or reason
             self.wake()
@@ -82,17 +68,17 @@ class Channel:
         if self.watcher is not None:
             self.watcher(self)
 
-    def joined(self, position: int) -> Joined:
-        """What :meth:`read` gives, as bytes: joined once for all clients that are at the same position."""
+    def joined(self, frame_number: int) -> Joined:
+        """The bytes of what :meth:`read` returns: joined once for all clients that are at the same frame."""
         joined = self._joined
         is_whole = joined.end < joined.until or joined.until == self.ring.end
-        if joined.position != position or not is_whole or self.reason is not None:
-            frames, until = self.read(position)
+        if joined.frame_number != frame_number or not is_whole or self.reason is not None:
+            frames, until = self.read(frame_number)
             first = _first(frames)
             told = [frame for frame in first if frame.events]
             whole = [frame.upto for frame in told if frame.complete]
             joined = self._joined = Joined(
-                position,
+                frame_number,
                 until - len(frames) + len(first),
                 until,
                 b"".join([frame.ready for frame in first]),
@@ -101,43 +87,26 @@ class Channel:
             )
         return joined
 
-    def read(self, position: int) -> tuple[list[Frame], int]:
-        """The frames from ``position`` on, perhaps none, and the position after them.
+    def read(self, frame_number: int) -> tuple[list[Frame], int]:
+        """The frames from that number on, perhaps none, and the number after them.
 
-        Raises :exc:`ResetError`, :exc:`~sseapp.events.ring.OverrunError`.
+        Raises :exc:`~sseapp.errors.ResetError`, :exc:`~sseapp.errors.OverrunError`.
         """
         with self.changed:
-            frames = self._frames(position)
+            frames = self._frames(frame_number)
             if not frames and self.reason is not None:
                 raise ResetError(self.reason)
             return frames, self.ring.end
 
-    def _frames(self, position: int) -> list[Frame]:
-        return self.ring.read(position)
+    def _frames(self, frame_number: int) -> list[Frame]:
+        return self.ring.read(frame_number)
 
-    def wait(self, position: int, timeout: float, interrupted: Callable[[], bool]) -> bool:
-        """Wait for something to read at ``position``, or ``interrupted``; false where ``timeout`` seconds went by."""
+    def wait(self, frame_number: int, timeout: float, interrupted: Callable[[], bool]) -> bool:
+        """Wait for a frame of that number, the end, or ``interrupted``; false where ``timeout`` seconds went by."""
         with self.changed:
             return self.changed.wait_for(
-                lambda: self.ring.end > position or self.reason is not None or interrupted(), timeout=timeout
+                lambda: self.ring.end > frame_number or self.reason is not None or interrupted(), timeout=timeout
             )
-
-    def shared(self, key: Hashable, read: Callable[[], T]) -> T:
-        """Call ``read``; who asks with the same ``key`` while it is under way gets its result, or its error, too."""
-        with self.changed:
-            flight = self._flights.get(key)
-            leads = flight is None
-            if flight is None:
-                flight = self._flights[key] = _Flight()
-        if not leads:
-            landed: T = flight.result()
-            return landed
-        try:
-            landed = flight.fly(read)
-        finally:
-            with self.changed:
-                del self._flights[key]
-        return landed
 
 
 def _first(frames: list[Frame]) -> list[Frame]:
@@ -148,30 +117,3 @@ def _first(frames: list[Frame]) -> list[Frame]:
         if size >= FRAME_SIZE:
             return frames[:count]
     return frames
-
-
-class _Flight(Generic[T]):
-    """One read that several wait for."""
-
-    def __init__(self) -> None:
-        self._landed = threading.Event()
-        self._value: T
-        self._error: BaseException | None = None
-
-    def fly(self, read: Callable[[], T]) -> T:
-        try:
-            self._value = read()
-        except BaseException as error:
-            self._error = error
-            raise
-        finally:
-            self._landed.set()
-        return self._value
-
-    def result(self) -> T:
-        self._landed.wait()
-        if isinstance(self._error, Exception):
-            raise self._error
-        if self._error is not None:  # the caller that read was killed; that is no error of those who waited
-            raise UnavailableError
-        return self._value

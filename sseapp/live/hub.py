@@ -1,4 +1,4 @@
-"""From a batch of changes to the streams they concern."""
+"""From a batch of changes to the streams that they concern."""
 
 from __future__ import annotations
 
@@ -7,41 +7,35 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from sseapp.errors import ShapeChangedError, SseappError
+from sseapp.errors import ShapeChangedError
 from sseapp.events.event import Event, Lens
 from sseapp.events.ring import FRAME_SIZE, frames
+from sseapp.live.registry import Tables
 from sseapp.live.stream import Stream
 from sseapp.log.change import RESET, TRUNCATE, Batch, Change
 from sseapp.log.cursor import Scope, Snapshot
-from sseapp.postgres.database import Connection
 from sseapp.query.filter_index import FilterIndex
 from sseapp.query.query import Query
 from sseapp.tables.table import Table
 
 
 class Hub:
-    """All streams of a process. The listener feeds it; subscribers join and leave.
+    """All streams of a process. The listener dispatches batches to it; subscribers join and leave.
 
-    ``load`` reads the watched tables. A stream keeps ``ring`` bytes of events, all of them together ``rings``.
+    A stream keeps ``ring`` bytes of events, all streams together ``rings``. ``upto`` is the snapshot of the last batch
+    that was dispatched to its end.
     """
 
-    def __init__(
-        self, load: Callable[..., dict[int, Table]], *, ring: int, rings: int, clock: Callable[[], datetime]
-    ) -> None:
-        self._load = load
+    def __init__(self, *, ring: int, rings: int, clock: Callable[[], datetime]) -> None:
         self._ring = ring
         self._rings = rings
         self._clock = clock
         self._lock = threading.RLock()
-        self._loading = threading.Lock()
-        # loads of the tables are numbered as they begin
-        self._begun = self._installed = self._failed = 0
-        self._error: SseappError | None = None
         self._streams: dict[tuple[int, str], Stream] = {}
         self._indexes: defaultdict[int, FilterIndex[Stream]] = defaultdict(FilterIndex)
-        self.tables: dict[int, Table] = {}
+        self._tables: Tables = {}
         self.epoch: str | None = None
-        self.position: Snapshot | None = None
+        self.upto: Snapshot | None = None
         self.ready = threading.Event()
 
     @property
@@ -54,7 +48,7 @@ class Hub:
         """The stream of ``query``, made where there is none yet. Raises :exc:`~sseapp.errors.ShapeChangedError`."""
         key = (table.watch, query.canonical)
         with self._lock:
-            if self.tables.get(table.watch) != table or self.epoch is None:
+            if self._tables.get(table.watch) != table or self.epoch is None:
                 raise ShapeChangedError
             stream = self._streams.get(key)
             if stream is None or stream.reason is not None:
@@ -69,7 +63,7 @@ class Hub:
         return Scope.of(self.epoch or "", f"{table.watch} {query.canonical}")
 
     def leave(self, stream: Stream) -> None:
-        """Say that one subscriber of ``stream`` is gone; with the last one the stream goes."""
+        """Take one subscriber off ``stream``; without any the stream is forgotten."""
         with self._lock:
             stream.subscribers -= 1
             if not stream.subscribers and stream.reason is None:
@@ -77,7 +71,7 @@ class Hub:
 
     @property
     def watches(self) -> set[int]:
-        """The watches that anyone has a stream of."""
+        """The watches that have streams."""
         return {stream.table.watch for stream in self.streams}
 
     def reset(self, watch: int, reason: str) -> None:
@@ -87,80 +81,48 @@ class Hub:
                 if stream.table.watch == watch:
                     self._end(stream, reason)
 
-    def refresh(self, connection: Connection | None = None) -> dict[int, Table]:
-        """Load the watched tables anew, and end the streams whose table is no longer the same.
-
-        The listener does so on its own ``connection``: those of the pool may all be taken, or dead. Nor does it wait
-        for others. Of those, all who wait share one load that began after their calls: a reset brings thousands.
+    def install(self, tables: Tables) -> None:
+        """Go on with these tables, and end the streams whose table is no longer the same.
 
         A stream that was made for the new shape stays: a change of shape is told once.
         """
-        if connection is not None:
-            return self._refreshed(connection)
-        asked = self._begun
-        with self._loading:
-            if self._installed > asked:
-                return self.tables
-            if self._error is not None and self._failed > asked:
-                raise self._error
-            return self._refreshed()
-
-    def _refreshed(self, connection: Connection | None = None) -> dict[int, Table]:
         with self._lock:
-            self._begun += 1
-            number = self._begun
-        try:
-            tables = self._load(connection) if connection else self._load()
-        except SseappError as error:
-            if connection is None:
-                self._failed, self._error = number, error
-            raise
-        with self._lock:
-            # one that began later may have ended before
-            if number > self._installed:
-                self._installed = number
-                self._install(tables)
-            return self.tables
+            self._tables = tables
+            for stream in self.streams:
+                table = tables.get(stream.table.watch)
+                if table is None:
+                    self._end(stream, "the table is no longer watched")
+                elif table != stream.table:
+                    self._end(stream, table.reason or ShapeChangedError.reason)
 
-    def _install(self, tables: dict[int, Table]) -> None:
-        self.tables = tables
-        for stream in self.streams:
-            table = tables.get(stream.table.watch)
-            if table is None:
-                self._end(stream, "the table is no longer watched")
-            elif table != stream.table:
-                self._end(stream, table.reason or ShapeChangedError.reason)
-
-    def begin(self, epoch: str, position: Snapshot, reason: str) -> None:
-        """Start from ``position`` in the log of ``epoch``; streams that stood elsewhere end, for ``reason``."""
+    def begin(self, epoch: str, upto: Snapshot, reason: str) -> None:
+        """Start from ``upto`` in the log of ``epoch``, and end all streams there are, for ``reason``."""
         with self._lock:
             for stream in self.streams:
                 self._end(stream, reason)
-            self.epoch, self.position = epoch, position
+            self.epoch, self.upto = epoch, upto
             self.ready.set()
 
-    def dispatch(self, batch: Batch, connection: Connection | None = None) -> None:
-        """Tell a batch, or a piece of one, to the streams it concerns; ``connection`` as for :meth:`refresh`."""
-        by_watch: defaultdict[int, list[Change]] = defaultdict(list)
-        for change in batch.changes:
-            by_watch[change.watch].append(change)
-        if any(change.kind == RESET for change in batch.changes):
-            self.refresh(connection)
+    def dispatch(self, batch: Batch) -> None:
+        """Tell a batch, or a piece of one, to the streams it concerns.
+
+        Where it holds a reset, the tables that the reset speaks of are to be installed before.
+        """
         with self._lock:
-            for watch, changes in by_watch.items():
+            for watch, changes in batch.by_watch().items():
                 self._tell(watch, changes, batch)
             if batch.complete:
-                self.position = batch.upto
+                self.upto = batch.upto
 
     def tick(self) -> None:
-        """Move the windows whose time has come, and have rings that are silent give room to those that came since."""
+        """Move the windows whose time has come, and have silent rings give room to those of newer streams."""
         with self._lock:
             now, share = self._clock(), self._share()
             for stream in self.streams:
                 stream.resize(share)
-                # most do not move with a tick, and to make a filter costs a hundred times as much as to see that
+                # most windows do not move with each tick; making a filter costs a hundred times as much as seeing that
                 begin = stream.query.window_start(now)
-                if begin == stream.begin or self.position is None:
+                if begin == stream.begin or self.upto is None:
                     continue
                 filter_, bound = stream.query.filter_at(now)
                 stream.begin = begin
@@ -168,7 +130,7 @@ class Hub:
                     index = self._indexes[stream.table.watch]
                     index.remove(stream.filter, stream)
                     index.add(filter_, stream)
-                    stream.move(filter_, bound, self.position)
+                    stream.move(filter_, bound, self.upto)
 
     def wake(self) -> None:
         """Wake all who wait on a stream."""
@@ -179,7 +141,7 @@ class Hub:
         try:
             told = self._told(self._indexes[watch], changes)
         except ShapeChangedError:
-            # renamed or retyped a moment ago: the log will say so, but this change cannot be placed
+            # a column was renamed or retyped a moment ago: the log will tell it, but this change cannot be matched
             self.reset(watch, ShapeChangedError.reason)
             return
         share = self._share()
@@ -193,7 +155,7 @@ class Hub:
         return max(FRAME_SIZE, min(self._ring, self._rings // max(1, len(self._streams))))
 
     def _told(self, index: FilterIndex[Stream], changes: Iterable[Change]) -> dict[Stream, list[Event]]:
-        """The events of each stream that a change concerns. Streams with the same lens share them."""
+        """The events for each stream. Streams with the same lens share them."""
         told: defaultdict[Stream, list[Event]] = defaultdict(list)
         for change in changes:
             seen: dict[tuple[Lens, bool, bool], list[Event]] = {}
@@ -217,13 +179,13 @@ class Hub:
 
 
 def _concerned(index: FilterIndex[Stream], change: Change) -> Iterable[tuple[Stream, bool, bool]]:
-    """The streams whose filter held the old row or holds the new one, with which of the two."""
+    """The streams whose filter takes the old row or the new one, and which of the two."""
     if change.kind == RESET:
         return []
     if change.kind == TRUNCATE:
         return [(stream, False, False) for stream in index]
     if index.takes_all:
-        # most tables: to take a row's text apart would cost more than all else of its way
+        # so it is for most tables: parsing a row's text would cost more than everything else together
         return [(stream, change.old is not None, change.new is not None) for stream in index]
     was = set(index.matching(change.old_members)) if change.old_members is not None else set()
     now = set(index.matching(change.new_members)) if change.new_members is not None else set()

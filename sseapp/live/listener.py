@@ -1,67 +1,76 @@
-"""Waits for the bell, reads what was committed since its cursor, and hands each batch on: one listener a process."""
+"""Waits for NOTIFY, reads what was committed since its cursor, and hands each batch on: one listener a process."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from time import monotonic
+from typing import Protocol
 
 from sseapp import concurrency
 from sseapp.backoff import Backoff
 from sseapp.errors import DeadlineError, SseappError
 from sseapp.live.hub import Hub
-from sseapp.log.change import Batch, Change
+from sseapp.live.registry import TableRegistry
+from sseapp.log.change import RESET, Batch
 from sseapp.log.cursor import Cursor, Snapshot
+from sseapp.log.log import Log, Remaining
 from sseapp.log.pace import Pace, Reading
-from sseapp.postgres import change_log
-from sseapp.postgres.database import Connection, Database
 from sseapp.signals import changed
 
 _log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may take 4: back within 10 s of the database
 
 
+class OpenLog(Protocol):
+    """Opens a session with the log; ``soon`` cuts its deadline to a few seconds, to notice a silent peer."""
+
+    def __call__(self, *, soon: bool) -> Log: ...  # noqa: D102  # as of the class
+
+
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """A batch beyond its first piece: the watches it holds changes of, those of too many (``storms``), the last id."""
+    """A batch beyond its first piece: the watches it holds changes of, those with too many, and the last id."""
 
     watches: set[int]
-    storms: set[int]
+    large: set[int]
     greatest_id: int
 
     @classmethod
-    def of(cls, parts: Iterable[change_log.Remaining], *, storm: int) -> Remainder:
-        """More than ``storm`` changes of a watch are too many."""
+    def of(cls, parts: Iterable[Remaining], *, limit: int) -> Remainder:
+        """More than ``limit`` changes of a watch are too many."""
         parts = list(parts)
         return cls(
             {part.watch for part in parts},
-            {part.watch for part in parts if part.count > storm},
+            {part.watch for part in parts if part.count > limit},
             max((part.greatest_id for part in parts), default=0),
         )
 
 
 class Listener:
-    """Reads the log for one process, and outlives the loss of its connection.
+    """Reads the log for one process, and outlives the loss of its session.
 
-    ``pace`` says how long it waits for the bell before it reads by itself; each read is also the liveness query. Every
-    ``tick``, in seconds, it looks whether all is well. ``piece`` is how many changes it reads at once; a batch that
-    holds more than ``storm`` further ones of a table is told to its subscribers by a reset.
+    ``pace`` says how long it waits for NOTIFY before it reads by itself; each read is also the liveness query. Every
+    ``tick``, in seconds, it looks whether all is well. ``batch`` is how many changes it reads at once; a transaction
+    that holds more than ``limit`` further ones of a table is told to its subscribers by a reset.
     """
 
-    def __init__(self, database: Database, hub: Hub, *, pace: Pace, tick: float, piece: int, storm: int) -> None:
-        self._database = database
+    def __init__(
+        self, open_log: OpenLog, registry: TableRegistry, hub: Hub, *, pace: Pace, tick: float, batch: int, limit: int
+    ) -> None:
+        self._open_log = open_log
+        self._registry = registry
         self._hub = hub
         self._tick = tick
         self.pace = pace
-        self._piece = piece
+        self._batch = batch
+        self._limit = limit
         self._cursor: Cursor | None = None
         self._epoch: str | None = None
         self._sent = 0
-        self._storm = storm
         self._remainder: Remainder | None = None  # of the batch that is being read
         self._idle: str | None = None  # the snapshot of a read that found nothing
         self._stopping = threading.Event()
@@ -91,8 +100,8 @@ class Listener:
                 patient = isinstance(error, DeadlineError) and self.error is not None
                 self._failed(error.detail)
             except BaseException as error:  # noqa: BLE001  # logged, and every stream is reset
-                # a fault of ours, or of a receiver that wanted to exit: a worker whose listener has ended would answer
-                # and deliver nothing. Nothing may be lost silently, so all subscribers start again from a snapshot.
+                # a fault of ours, or of a receiver that wanted to exit. Without a listener the worker would answer and
+                # deliver nothing; and nothing may be lost silently, so all subscribers start again with a snapshot
                 _log.exception("The listener failed; every stream is reset.")
                 self._failed(f"{type(error).__name__} in the listener")
                 self._cursor = None
@@ -105,128 +114,131 @@ class Listener:
         self.reconnects += 1
 
     def _listen(self, backoff: Backoff, *, patient: bool) -> None:
-        with closing(self._database.connect(soon=not patient)) as connection:
-            self._begin(connection)
-            # what struck ours has struck the idle ones; a dead one may take its whole deadline to say so
-            self._database.close()
-            self._join(connection)
+        with closing(self._open_log(soon=not patient)) as log:
+            self._begin(log)
+            self._join(log)
             ticked = monotonic()
             while not self._stopping.is_set():
-                wait = self._keep_pace(connection, *self._read(connection))
+                wait = self._keep_pace(log, *self._read(log))
                 if self.error is not None:
                     _log.info("The listener is listening.")
                     self.error = None
                     self.begun.set()
                     backoff.reset()
-                if connection.wait_for_notify(min(wait, max(0.0, ticked + self._tick - monotonic()))):
+                if log.wait(min(wait, max(0.0, ticked + self._tick - monotonic()))):
                     self._idle = None
                 if monotonic() - ticked >= self._tick:
-                    self._look_round(connection)
+                    self._look_round(log)
                     ticked = monotonic()
 
-    def _look_round(self, connection: Connection) -> None:
+    def _look_round(self, log: Log) -> None:
         """See what no change in the log tells."""
-        if change_log.log_end(connection).epoch != self._epoch:
+        if log.end().epoch != self._epoch:
             # installed anew, or made unlogged
-            self._join(connection)
+            self._join(log)
         self._hub.tick()
 
-    def _begin(self, connection: Connection) -> None:
-        self.pace.begin(pooled=connection.pooled)
+    def _begin(self, log: Log) -> None:
+        self.pace.begin(pooled=log.pooled)
         self._idle = None
         if not self.pace.deaf:
-            # LISTEN first, then read: what commits in between rings
-            connection.query("LISTEN sseapp")
-        elif connection.pooled:
+            # LISTEN first, then read: what commits in between sends a NOTIFY
+            log.listen()
+        elif log.pooled:
             _log.info("There is a pooler before the database, so the log is polled instead of waiting for NOTIFY.")
 
-    def _join(self, connection: Connection) -> None:
-        """Go on from the cursor where it still serves, else begin at the log's end and reset every stream."""
-        now = change_log.log_end(connection)
+    def _join(self, log: Log) -> None:
+        """Go on from the cursor where that is possible, else begin at the log's end and reset every stream."""
+        now = log.end()
         reason: str | None
         if self._cursor is None:
             reason = "the listener began anew"
         elif now.epoch == self._epoch:
-            reason = change_log.expiry(connection, self._cursor)
+            reason = log.expiry(self._cursor)
         else:
             reason = "this is another database, or one that was restored or failed over"
+        self._registry.refresh_with(log.tables)
         if reason is not None:
             # the cursor moves only with the reset: were the database lost between the two, the streams would go on
-            self._hub.refresh(connection)
             self._hub.begin(now.epoch, now.upto, reason)
             self._cursor, self._epoch, self._sent = Cursor(now.upto), now.epoch, now.greatest_id
             self._remainder = None
-        else:
-            self._hub.refresh(connection)
 
-    def _read(self, connection: Connection) -> tuple[Reading | None, int]:
+    def _read(self, log: Log) -> tuple[Reading | None, int]:
         """Read to the end; what the first piece told of the pace, and how many commits there were."""
         if self._idle is not None:
-            reading = change_log.read_lease(connection)
+            reading = log.read_lease()
             self.seen_at = monotonic()
             if reading.snapshot == self._idle:
                 return reading, 0
         complete, told, commits = False, None, 0
         while not complete:
             cursor = self._cursor or Cursor(Snapshot(1))
-            without = self._left_out(connection, cursor)
-            batch = change_log.read(connection, cursor, piece=self._piece, sent=self._sent, without=without)
+            batch = log.read(cursor, batch=self._batch, sent=self._sent, without=self._left_out(log, cursor))
             told = told or batch.reading
             commits += len({change.xid for change in batch.changes})
-            self._hub.dispatch(batch, connection)
+            self._dispatch(log, batch)
             complete = batch.complete
-            if batch.changes:
-                self._sent = max(self._sent, *(change.id for change in batch.changes))
-            if complete and self._remainder is not None:
-                # what was left out was seen, too: an id below it must name what was sent before
-                self._sent, self._remainder = max(self._sent, self._remainder.greatest_id), None
-            position = None if complete else 2 * batch.changes[-1].id + 1
-            self._cursor = Cursor(batch.upto, position, None if complete else batch.after)
-            self.seen_at = monotonic()
-            self._signal(batch)
         self._idle = told.snapshot if told and not commits else None
         return told, commits
 
-    def _keep_pace(self, connection: Connection, reading: Reading | None, commits: int) -> float:
-        """Do what the pace asks for; how many seconds to wait for the bell."""
+    def _dispatch(self, log: Log, batch: Batch) -> None:
+        """Hand ``batch`` on, then go on behind it."""
+        if any(change.kind == RESET for change in batch.changes):
+            self._registry.refresh_with(log.tables)
+        self._hub.dispatch(batch)
+        if batch.changes:
+            self._sent = max(self._sent, *(change.id for change in batch.changes))
+        if batch.complete and self._remainder is not None:
+            # what was left out was seen, too: an id below it must name what was sent before
+            self._sent, self._remainder = max(self._sent, self._remainder.greatest_id), None
+        whole = batch.complete
+        self._cursor = Cursor(batch.upto) if whole else Cursor.behind(batch.changes[-1].id, batch.upto, batch.after)
+        self.seen_at = monotonic()
+        self._signal(batch)
+
+    def _keep_pace(self, log: Log, reading: Reading | None, commits: int) -> float:
+        """Do what the pace asks for; how many seconds to wait for NOTIFY."""
         if reading is None:
             # only the rest of a batch was read
             return 0.0
         step = self.pace.after(reading, commits, monotonic())
         if step.fence:
-            self.pace.fenced(change_log.fence(connection))
+            self.pace.fenced(log.fence())
         if step.lease is not None:
-            change_log.extend_lease(connection, step.lease)
+            log.extend_lease(step.lease)
         return step.wait
 
-    def _left_out(self, connection: Connection, cursor: Cursor) -> set[int]:
+    def _left_out(self, log: Log, cursor: Cursor) -> set[int]:
         """The watches that the rest of a large batch is read without, so that other tables need not wait for it.
 
-        These are the ones that nobody has a stream of, and those of which it holds more changes than a snapshot is
-        worth: their streams are reset. A stream made since reads a snapshot that sees the whole batch.
+        These are the ones that nobody follows, and those of which it holds more changes than a snapshot is worth: their
+        streams are reset. A stream made since reads a snapshot that sees the whole batch.
         """
-        if cursor.position is None or changed.receivers:
+        if cursor.event_number is None:
             return set()
         if self._remainder is None:
-            self._remainder = Remainder.of(change_log.remaining(connection, cursor), storm=self._storm)
-            for watch in self._remainder.storms:
-                _log.info("A batch holds more than %d changes of watch %d: its streams are reset.", self._storm, watch)
+            self._remainder = Remainder.of(log.remaining(cursor), limit=self._limit)
+            for watch in self._remainder.large - self._received(self._remainder.watches):
+                _log.info("A batch holds more than %d changes of watch %d: its streams are reset.", self._limit, watch)
                 self._hub.reset(watch, "more rows changed at once than a snapshot is worth")
-        return self._remainder.storms | (self._remainder.watches - self._hub.watches)
+        unheard = self._remainder.watches - self._hub.watches
+        return (self._remainder.large | unheard) - self._received(self._remainder.watches)
+
+    def _received(self, watches: Iterable[int]) -> set[int]:
+        """Those of ``watches`` whose changes some code in this process receives."""
+        tables = self._registry.tables
+        return {watch for watch in watches if watch in tables and changed.has_receivers_for(str(tables[watch]))}
 
     def _signal(self, batch: Batch) -> None:
-        """Send ``changed`` for each table of the batch; a receiver that raises is logged and stops nobody else."""
+        """Send ``changed`` for each table of the batch."""
         if not batch.changes:
             return
         self.batches += 1
         self.changes += len(batch.changes)
-        by_watch: defaultdict[int, list[Change]] = defaultdict(list)
-        for change in batch.changes:
-            by_watch[change.watch].append(change)
-        for watch, changes in by_watch.items():
-            table = self._hub.tables.get(watch)
-            if table is not None and changed.receivers:
-                send(str(table), replace(batch, changes=tuple(changes)))
+        by_watch = batch.by_watch()
+        for watch in self._received(by_watch):
+            send(str(self._registry.tables[watch]), replace(batch, changes=by_watch[watch]))
 
 
 def send(table: str, batch: Batch) -> None:

@@ -1,17 +1,16 @@
-"""What a subscriber missed: from its cursor, through its stream's filter and lens, to events under ids of their own."""
+"""What a subscriber missed since its cursor, as events of its stream with ids of their own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sseapp import concurrency
-from sseapp.errors import ShapeChangedError
+from sseapp.errors import MalformedCursorError, ResetError
 from sseapp.events.event import Event, Lens
 from sseapp.events.ring import encoded
-from sseapp.live.channel import ResetError
 from sseapp.live.stream import Stream
 from sseapp.log.change import RESET, TRUNCATE, Change
-from sseapp.log.cursor import Cursor, MalformedCursorError, Scope, Snapshot, decode
+from sseapp.log.cursor import Cursor, Scope, Snapshot, decode, event_number
 from sseapp.postgres import change_log
 from sseapp.postgres.change_log import Replay
 from sseapp.postgres.database import Database
@@ -38,18 +37,18 @@ class Missed:
         """Whether there is anything to tell, or more to read."""
         return bool(self.rest or self.new or self.more)
 
-    def frames(self, scope: Scope) -> bytes:
-        """The events as event stream bytes, where there are no ``more``."""
+    def encoded(self, scope: Scope) -> bytes:
+        """The events as event stream bytes, where there are no ``more`` of them."""
         rest = encoded(self.rest, scope.ids(self.cursor.upto, self.cursor.after), complete=True)
         return rest + encoded(self.new, scope.ids(self.upto, self.cursor.upto), complete=True)
 
 
 def opened(text: str, scope: Scope) -> Cursor:
-    """The cursor that ``text`` names, where it belongs to ``scope``; else a :exc:`~sseapp.live.channel.ResetError`."""
+    """The cursor that ``text`` writes. Raises :exc:`~sseapp.errors.ResetError` where it is not of ``scope``."""
     try:
         cursor, of = decode(text)
     except MalformedCursorError:
-        raise ResetError("this is no cursor of ours") from None
+        raise ResetError("the id is not a cursor of this server") from None
     if of.epoch != scope.epoch:
         raise ResetError("the cursor is of another database, or of one that was restored or failed over")
     if of.query != scope.query:
@@ -58,7 +57,7 @@ def opened(text: str, scope: Scope) -> Cursor:
 
 
 def missed(database: Database, stream: Stream, filter_: Filter, cursor: Cursor, *, limit: int) -> Missed:
-    """Read what ``stream``'s subscriber missed since ``cursor``; raises :exc:`~sseapp.live.channel.ResetError`.
+    """Read what a subscriber of ``stream`` missed since ``cursor``. Raises :exc:`~sseapp.errors.ResetError`.
 
     Of more than ``limit`` changes the first ones are read, and ``more`` is set.
     """
@@ -69,32 +68,27 @@ def missed(database: Database, stream: Stream, filter_: Filter, cursor: Cursor, 
         raise ResetError(replay.reason)
     rest: list[Event] = []
     new: list[Event] = []
-    try:
-        for count, change in enumerate(replay.changes, start=1):
-            if count % _TURN == 0:
-                concurrency.give_way()
-            if change.kind == RESET:
-                raise ResetError(change.reason or ShapeChangedError.reason)
-            events = _events(stream.lens, filter_, change)
-            group = rest if cursor.upto.sees(change.xid) else new
-            told = [event for event in events if not cursor.sees(event.xid, event.position)]
-            for event in told:
-                event.body  # noqa: B018  # encoded here, a turn at a time, and kept
-            group += told
-    except ShapeChangedError as error:
-        raise ResetError(error.reason) from None
+    for count, change in enumerate(replay.changes, start=1):
+        if count % _TURN == 0:
+            concurrency.give_way()
+        if change.kind == RESET:
+            raise ResetError(change.reason)
+        part = rest if cursor.upto.sees(change.xid) else new
+        for event in _events(stream.lens, filter_, change):
+            if not cursor.sees(event.xid, event.number):
+                event.encode()
+                part.append(event)
     return Missed(cursor, replay.upto, tuple(rest), tuple(new), replay.more, _end(cursor, replay))
 
 
 def _end(cursor: Cursor, replay: Replay) -> Cursor:
-    """Where a subscriber stands who has been told ``replay``."""
+    """What a subscriber has seen that was told ``replay``."""
     if not replay.more:
         return Cursor(replay.upto)
     last = replay.changes[-1]
-    position = 2 * last.id + 1
     if cursor.upto.sees(last.xid):
-        return replace(cursor, position=position)
-    return Cursor(replay.upto, position, cursor.upto)
+        return Cursor(cursor.upto, event_number(last.id), cursor.after)
+    return Cursor.behind(last.id, replay.upto, cursor.upto)
 
 
 def _events(lens: Lens, filter_: Filter, change: Change) -> list[Event]:

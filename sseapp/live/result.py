@@ -1,4 +1,4 @@
-"""Live results: the whole answer to a query, read again when a row in it changed; one query serves all who ask."""
+"""Live results: all rows of a query, read again when one of them changed; one read serves all who ask the same."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from time import monotonic
 
 from sseapp import concurrency
 from sseapp.backoff import Backoff
-from sseapp.errors import ShapeChangedError, SseappError
+from sseapp.errors import OverrunError, ResetError, SseappError
 from sseapp.events import sse
-from sseapp.events.ring import Frame, OverrunError
-from sseapp.live.channel import Channel, ResetError
+from sseapp.events.ring import Frame
+from sseapp.live.channel import Channel
 from sseapp.live.hub import Hub
 from sseapp.live.stream import Stream
 from sseapp.log.cursor import Cursor, encode
@@ -25,11 +25,11 @@ from sseapp.tables.row_json import members
 from sseapp.tables.table import Table
 
 _log = logging.getLogger(__name__)
-_LONG = 60.0  # seconds: it is woken for all it waits for, a thousand that look each second would cost a fifth of a core
+_LONG = 60.0  # seconds: it is woken for all it waits for; a thousand looking each second would take a fifth of a core
 
 
-class Result(Channel):
-    """One query's result. Its ring holds the newest answer only: who is slow skips the ones between."""
+class LiveResult(Channel):
+    """One query's result. Its ring holds the newest answer only: a slow client skips the answers in between."""
 
     def __init__(self, database: Database, hub: Hub, closing: Callable[[], bool], table: Table, query: Query) -> None:
         super().__init__(limit=1)
@@ -41,11 +41,11 @@ class Result(Channel):
         self._closing = closing
         self._stream: Stream | None = None
 
-    def _frames(self, position: int) -> list[Frame]:
-        return self.ring.read(max(position, self.ring.start))
+    def _frames(self, frame_number: int) -> list[Frame]:
+        return self.ring.read(max(frame_number, self.ring.start))
 
     def leave(self) -> None:
-        """One subscriber less; what runs for the last one ends."""
+        """Take one subscriber off; without any, :meth:`run` ends."""
         self.subscribers -= 1
         if not self.subscribers:
             self.wake()
@@ -62,7 +62,7 @@ class Result(Channel):
                     self._follow(stream, backoff)
                 finally:
                     self._hub.leave(stream)
-            except (ResetError, ShapeChangedError) as error:
+            except ResetError as error:
                 self.end(error.reason)
             except OverrunError:
                 continue
@@ -78,11 +78,11 @@ class Result(Channel):
         self._stream = stream
         scope = self._hub.scope(self.table, self.query)
         if stream.reason is not None:
-            # so the scope may be of another epoch
+            # then the scope may be of another epoch
             raise ResetError(stream.reason)
         told = ""
         while not self._is_idle():
-            position, filter_, _ = stream.note()
+            frame_number, filter_, _ = stream.note()
             rows = snapshot_rows.read(self._database, self.table, self.query, filter_)
             self.queries += 1
             backoff.reset()
@@ -92,14 +92,14 @@ class Result(Channel):
                 event = sse.event("rows", data, id=encode(Cursor(rows.upto), scope))
                 self.append(Frame(rows.upto, rows.upto, raw=event))
                 told = data
-            self._await_change(stream, position, rows)
+            self._await_change(stream, frame_number, rows)
             self._sleep(again - monotonic())
 
-    def _await_change(self, stream: Stream, position: int, rows: Rows) -> None:
-        """Return once a row of the result may have changed since it was read, or may have left the window."""
+    def _await_change(self, stream: Stream, frame_number: int, rows: Rows) -> None:
+        """Wait until a row of the result may have changed since it was read, or may have left the window."""
         seen, oldest = rows.upto, None
         while not self._is_idle():
-            frames, position = stream.read(position)
+            frames, frame_number = stream.read(frame_number)
             if any(not seen.sees(event.xid) for frame in frames for event in frame.events):
                 return
             if any(frame.raw for frame in frames) and rows.rows:
@@ -107,10 +107,10 @@ class Result(Channel):
                 filter_ = stream.filter
                 if not set(filter_.columns) <= oldest.keys() or not filter_.matches(oldest):
                     return
-            stream.wait(position, _LONG, self._is_idle)
+            stream.wait(frame_number, _LONG, self._is_idle)
 
     def _oldest(self, rows: Rows) -> Mapping[str, str]:
-        """The row that leaves a moving window first, of rows that show the range column; else any row."""
+        """The row that leaves a moving window first, where rows show the range column; else any row."""
         name = self.table.range or ""
         value = column_type(self.table.by_name[name]).value
         return min(map(members, rows.rows), key=lambda row: value(row[name]) if name in row else 0)
@@ -123,29 +123,29 @@ class Result(Channel):
         return not self.subscribers or self.reason is not None or self._closing()
 
 
-class Results:
+class LiveResults:
     """All live results of a process."""
 
     def __init__(self, database: Database, hub: Hub, closing: Callable[[], bool]) -> None:
         self._parts = database, hub, closing
         self._lock = threading.Lock()
-        self._results: dict[tuple[object, ...], Result] = {}
+        self._results: dict[tuple[object, ...], LiveResult] = {}
 
-    def join(self, table: Table, query: Query) -> Result:
-        """The result of ``query``, made where nobody asks for it yet."""
+    def join(self, table: Table, query: Query) -> LiveResult:
+        """The result of ``query``, made where there is none yet."""
         key = _key(table, query)
         with self._lock:
             result = self._results.get(key)
             if result is None or result.reason is not None or not result.subscribers:
-                result = self._results[key] = Result(*self._parts, table, query)
+                result = self._results[key] = LiveResult(*self._parts, table, query)
                 result.subscribers = 1
                 concurrency.start("result", result.run)
             else:
                 result.subscribers += 1
             return result
 
-    def leave(self, result: Result) -> None:
-        """Say that one subscriber is gone; with the last one the result goes."""
+    def leave(self, result: LiveResult) -> None:
+        """Take one subscriber off ``result``; without any it is forgotten."""
         with self._lock:
             result.leave()
             key = _key(result.table, result.query)

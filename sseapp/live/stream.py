@@ -1,4 +1,4 @@
-"""The live changes of one query: the channel that all subscribers with the same query share."""
+"""The live changes of one query: a channel that all subscribers with the same query share."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sseapp.tables.table import Table
 
 
 class Stream(Channel):
-    """The changes of one table that pass one filter, seen through one lens: shared by all who ask for the same.
+    """The changes of one table that pass one filter, seen through one lens.
 
-    ``filter`` is the query's as of now: with ``last`` its lower bound moves; ``bound`` is that bound's JSON text.
+    ``filter`` is the query's as of now: with ``last`` its lower bound moves. ``bound`` is that bound's JSON text.
     """
 
     def __init__(self, table: Table, query: Query, scope: Scope, now: datetime, *, limit: int) -> None:
@@ -30,17 +30,17 @@ class Stream(Channel):
         self.filter, self.bound = query.filter_at(now)
 
     def note(self) -> tuple[int, Filter, str | None]:
-        """The ring's end, and the filter and bound that hold from there on. To be taken before a read."""
+        """The ring's end, and the filter and bound that hold from there on. To be noted before the database is read."""
         with self.changed:
             return self.ring.end, self.filter, self.bound
 
     def move(self, filter_: Filter, bound: str, at: Snapshot) -> None:
-        """Go on with a window that has moved, and tell the subscribers."""
+        """Go on with a window that has moved, and tell the subscribers so."""
         with self.changed:
             self.filter, self.bound = filter_, bound
             self.append(Frame(at, at, raw=window(bound)))
 
 
 def window(bound: str) -> bytes:
-    """The event that tells the lower bound of a moving window; ``bound`` is JSON text."""
+    """The event that tells the new lower bound of a moving window; ``bound`` is JSON text."""
     return sse.event("window", f'{{"start":{bound}}}')

@@ -1,7 +1,8 @@
-"""A change of a row, what it means to one subscriber, and the batch it was read in."""
+"""A change of a row, and the batch that it was read in."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,3 +53,10 @@ class Batch:
     complete: bool = True
     ascending: bool = False
     reading: Reading | None = None
+
+    def by_watch(self) -> dict[int, tuple[Change, ...]]:
+        """The changes of each watched table, by the number of its watch."""
+        found: defaultdict[int, list[Change]] = defaultdict(list)
+        for change in self.changes:
+            found[change.watch].append(change)
+        return {watch: tuple(changes) for watch, changes in found.items()}

@@ -1,15 +1,16 @@
-"""Where a subscriber stands in the log, and how that travels in an event's ``id``.
+"""What a subscriber has seen of the log, and how that travels in an event's ``id``.
 
-A position in the log is a set of transactions, not a number: sequence numbers are handed out before commit, so
-"above the last id" loses the rows of a slow transaction. PostgreSQL's own snapshots name such sets
-(https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT), and two snapshots of one
-primary are always one inside the other.
+A point in the log is a set of transactions, not a number: sequence numbers are handed out before commit, so "above the
+last id" loses the rows of a slow transaction. PostgreSQL's own snapshots name such sets
+(https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT), and of two snapshots of one
+primary one always contains the other.
 
-A :class:`Cursor` is ``{A, B, k}``: seen by A, or seen by B at a position up to k. At the end of a batch it is just
-``{B}``; where no position of the batch lies below one sent before, A says nothing more and is left out: ``{B, k}``.
+A :class:`Cursor` is ``{A, B, k}``: everything that snapshot A sees, and of what snapshot B sees the events up to number
+k. At the end of a batch it is just ``{B}``. Where every event of the batch has a greater number than all events sent
+before, A adds nothing and is left out: ``{B, k}``.
 
-A position is ``2 * id`` of the change, plus 1: the even number below stands for the first half of a change that is
-told in two events (a changed key is a delete and an insert), so that a cut between the two repeats neither.
+Each change has two event numbers, because a changed key is told in two events, a delete and an insert: a cut between
+the two must repeat neither. :func:`event_number` counts them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from zlib import crc32
+
+from sseapp.errors import MalformedCursorError
 
 MAX_LENGTH = 2048
 """The longest cursor in characters: it travels in a request header."""
@@ -31,13 +34,14 @@ _NUMBER = r"[\w-]{1,11}"
 _SNAPSHOT = rf"{_NUMBER}(?:\.{_NUMBER})*"
 _FORM = re.compile(
     rf"{_VERSION}(?P<epoch>[\w-]{{{_EPOCH_LENGTH}}})(?P<query>[\w-]{{{_QUERY_LENGTH}}})"
-    rf"(?P<upto>{_SNAPSHOT})(?:~(?P<position>{_NUMBER})(?:~(?P<after>{_SNAPSHOT}))?)?!(?P<check>[\w-]{{{_CHECK_LENGTH}}})",
+    rf"(?P<upto>{_SNAPSHOT})(?:~(?P<number>{_NUMBER})(?:~(?P<after>{_SNAPSHOT}))?)?!(?P<check>[\w-]{{{_CHECK_LENGTH}}})",
     re.ASCII,
 )
 
 
-class MalformedCursorError(ValueError):
-    """This is no cursor of ours."""
+def event_number(change_id: int, *, first: bool = False) -> int:
+    """The number of the last event of a change; or of the ``first``, where the change is told in two."""
+    return 2 * change_id + (not first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,8 @@ class Snapshot:
     def cut(self, greatest: int) -> Snapshot:
         """Keep what the log proves; ``greatest`` is the greatest xid of a log row that this snapshot sees (0: none).
 
-        It stays the same set for the log. Transaction ids above that were only rolled back are handed out again
-        after a crash, and would be taken for seen.
+        It stays the same set for the log. Transactions above that were only rolled back: after a crash their ids are
+        handed out again, and an uncut snapshot would take the new transactions for seen.
         """
         return Snapshot(greatest + 1, tuple(xid for xid in self.xip if xid < greatest))
 
@@ -89,19 +93,29 @@ class Cursor:
     """What a subscriber has seen: see the head of this module for the three forms."""
 
     upto: Snapshot
-    position: int | None = None
+    event_number: int | None = None
     after: Snapshot | None = None
 
-    def sees(self, xid: int, position: int) -> bool:
-        """Whether the event at ``position`` of transaction ``xid`` has been sent."""
+    @classmethod
+    def behind(cls, change_id: int, upto: Snapshot, after: Snapshot) -> Cursor:
+        """Of those who have seen what ``after`` sees, and of ``upto`` all changes up to ``change_id``."""
+        return cls(upto, event_number(change_id), after)
+
+    @property
+    def next_change(self) -> int:
+        """The least id that a change may have which ``upto`` sees and which was not told to its end."""
+        return 0 if self.event_number is None else (self.event_number + 1) >> 1
+
+    def sees(self, xid: int, event_number: int) -> bool:
+        """Whether the event of that number, of transaction ``xid``, has been sent."""
         if self.after is not None and self.after.sees(xid):
             return True
-        return self.upto.sees(xid) and (self.position is None or position <= self.position)
+        return self.upto.sees(xid) and (self.event_number is None or event_number <= self.event_number)
 
     @property
     def base(self) -> Snapshot | None:
-        """The snapshot all of whose rows were sent, where the form names one."""
-        return self.upto if self.position is None else self.after
+        """The snapshot all of whose changes were sent, where the form names one."""
+        return self.upto if self.event_number is None else self.after
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +127,7 @@ class Scope:
 
     @classmethod
     def of(cls, epoch: str, query: str) -> Scope:
-        """Shorten the full texts of both to what fits an id."""
+        """Shorten the full texts of both so that they fit into an id."""
         return cls(_digest(epoch, _EPOCH_LENGTH), _digest(query, _QUERY_LENGTH))
 
     def ids(self, upto: Snapshot, after: Snapshot | None = None) -> Ids:
@@ -124,7 +138,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """Writes the ids of one batch; what they share is written once. ``None`` is an id beyond :data:`MAX_LENGTH`."""
+    """Writes the ids of one batch; their common part is written once. ``None`` stands for an id that is too long."""
 
     head: str
     tail: str
@@ -133,29 +147,29 @@ class Ids:
         """The id at the end of the batch."""
         return _checked(self.head)
 
-    def at(self, position: int) -> str | None:
-        """The id after the event at ``position``."""
-        return _checked(f"{self.head}~{_number_text(position)}{self.tail}")
+    def at(self, event_number: int) -> str | None:
+        """The id of the event of that number."""
+        return _checked(f"{self.head}~{_number_text(event_number)}{self.tail}")
 
 
 def encode(cursor: Cursor, scope: Scope) -> str | None:
     """Write the text of ``cursor``: short ASCII, or ``None`` beyond :data:`MAX_LENGTH`."""
     ids = scope.ids(cursor.upto, cursor.after)
-    return ids.end() if cursor.position is None else ids.at(cursor.position)
+    return ids.end() if cursor.event_number is None else ids.at(cursor.event_number)
 
 
 def decode(text: str) -> tuple[Cursor, Scope]:
-    """Read what :func:`encode` wrote. Raises :exc:`MalformedCursorError` for what is no cursor.
+    """Read what :func:`encode` wrote. Raises :exc:`~sseapp.errors.MalformedCursorError` for anything else.
 
-    The check is short: one of some thousand made-up texts passes. It is a cursor that PostgreSQL takes, then, and
-    misleads nobody but its maker.
+    The check is short, so one in some thousand made-up texts passes. PostgreSQL can read such a cursor, and it
+    misleads only the client that made it up.
     """
     form = _FORM.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if form is None or _check(text[: -_CHECK_LENGTH - 1]) != form["check"]:
         raise MalformedCursorError
-    position = None if form["position"] is None else _number(form["position"])
+    number = None if form["number"] is None else _number(form["number"])
     after = None if form["after"] is None else _snapshot(form["after"])
-    return Cursor(_snapshot(form["upto"]), position, after), Scope(form["epoch"], form["query"])
+    return Cursor(_snapshot(form["upto"]), number, after), Scope(form["epoch"], form["query"])
 
 
 def _snapshot_text(snapshot: Snapshot) -> str:

@@ -1,34 +1,114 @@
-"""Reads the change log: by the cursor of the process's listener, and by a subscriber's that resumes."""
+"""The change log in the table ``sseapp.change``: the listener's reads, and those of a subscriber that resumes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sseapp.errors import CursorGoneError
 from sseapp.log.change import Batch, Change
 from sseapp.log.cursor import Cursor, Snapshot
+from sseapp.log.log import LogEnd, Remaining
 from sseapp.log.pace import Reading
-from sseapp.postgres import schema, statements
+from sseapp.postgres import schema, shape_check, statements
 from sseapp.postgres.database import Connection, Database
+from sseapp.tables.table import Table
 
+_SIZE = 1 << 22  # bytes that one read of the log brings
 _NO_ID = 2**62  # above every id: no row is asked for by its id
 _ROW = 9  # columns of a row of the log
-_SEPARATOR = "\x1e"  # between the rows of a pack, see sql/tables.sql
+_SEPARATOR = "\x1e"  # between the rows of a pack, see sql/install/tables.sql
 _LOST = "the log has lost changes that were read already"
 _PRUNED = "changes since then have been pruned from the log"
 
 
-@dataclass(frozen=True, slots=True)
-class LogEnd:
-    """Where the log stands: its epoch, the snapshot, the greatest id that it sees, and the horizon of pruning."""
+class ChangeLog:
+    """The log as a listener reads it (:class:`sseapp.log.log.Log`), on a ``connection`` of its own."""
 
-    epoch: str
-    upto: Snapshot
-    greatest_id: int
-    horizon: Snapshot
-    horizon_id: int
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a pool of connections lies in between, so that no NOTIFY is heard."""
+        return bool(self._connection.pooled)
+
+    def tables(self) -> dict[int, Table]:
+        """The watched tables now. Raises as :func:`~sseapp.postgres.schema.needed` does."""
+        return shape_check.current_tables(self._connection)
+
+    def end(self) -> LogEnd:
+        """Where the log ends now. Raises as :func:`~sseapp.postgres.schema.needed` does."""
+        return log_end(self._connection)
+
+    def expiry(self, cursor: Cursor) -> str | None:
+        """Why the log can no longer be read from ``cursor`` on; ``None`` where it can."""
+        return _resume(self._connection.query, 0, cursor, 0).reason
+
+    def read(self, cursor: Cursor, *, batch: int, sent: int, size: int = _SIZE, without: Collection[int] = ()) -> Batch:
+        """What comes next after ``cursor`` in the whole log: what was committed since, or the rest of a batch.
+
+        It is as many rows of the log as hold ``batch`` changes, or ``size`` bytes of them. The rest of a batch is read
+        without the watches ``without``; ``sent`` and what is raised are as of :class:`~sseapp.log.log.Log`.
+        """
+        bounds = {"batch": batch, "bytes": size, "without": list(without)}
+        if cursor.event_number is not None:
+            return self._rest(cursor, sent, bounds)
+        known = cursor.upto
+        head, *rows = self._connection.query(
+            _named("read_first"), {"xmax": str(known.xmax), "xip": _array(known.xip)} | bounds
+        )
+        horizon, horizon_id, snapshot, greatest, lease, clock, above = head[:7]
+        # before it goes on by id, which would not tell what was pruned below the first id
+        _check(cursor, horizon, horizon_id)
+        reading = Reading(lease, clock, snapshot)
+        upto = Snapshot.parse(snapshot).cut(int(greatest))
+        if not upto.contains(known):
+            # emptied by hand: to go on from what it proves now would tell again what comes back
+            raise CursorGoneError(_LOST)
+        if above is None:
+            return _batch(known, upto, rows, sent, complete=True, reading=reading)
+        return replace(self._rest(Cursor.behind(above, upto, known), sent, bounds), reading=reading)
+
+    def _rest(self, cursor: Cursor, sent: int, bounds: dict[str, Any]) -> Batch:
+        further = _further(cursor)
+        rows = self._connection.query(_named("read_next"), further | bounds)
+        _check(cursor, *rows[0][:2])
+        # at the end, a row of nulls says that there is more
+        complete = len(rows) == 1 or rows[-1][-_ROW] is not None
+        rows = [row for row in rows if row[-_ROW] is not None]
+        return _batch(Snapshot.parse(further["after"]), cursor.upto, rows, sent, complete=complete)
+
+    def remaining(self, cursor: Cursor) -> list[Remaining]:
+        """How much of the batch that ``cursor`` is in has not been read, by watch."""
+        return [Remaining(*row) for row in self._connection.query(_named("rest"), _further(cursor))]
+
+    def read_lease(self) -> Reading:
+        """What the pace goes by, without reading a change. Nothing was committed while the snapshot stays the same."""
+        ((snapshot, lease, clock),) = self._connection.query(_named("read_lease"))
+        return Reading(lease, clock, snapshot)
+
+    def extend_lease(self, milliseconds: int) -> None:
+        """Let the lease of :mod:`sseapp.log.pace` run so long from now, and NOTIFY the other listeners."""
+        self._connection.query(_named("extend_lease"), {"milliseconds": milliseconds})
+
+    def fence(self) -> int:
+        """A transaction id above all that were given out before."""
+        ((xid,),) = self._connection.query(_named("fence"))
+        return int(xid)
+
+    def listen(self) -> None:
+        """Have NOTIFY wake :meth:`wait` from now on."""
+        self._connection.query("LISTEN sseapp")
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for a NOTIFY, ``timeout`` seconds at most; whether one came."""
+        return self._connection.wait_for_notify(timeout)
+
+    def close(self) -> None:
+        """End the session."""
+        self._connection.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +116,8 @@ class Replay:
     """What a subscriber missed, up to snapshot ``upto``; ``more`` says that there was more than was asked for.
 
     ``changes`` are those of its watch that its cursor has not wholly seen: first the rest of the cursor's own batch,
-    then what that batch did not see, each in order of id. ``reason`` says why the cursor no longer serves. ``epoch`` is
-    ``None`` where a crash has just emptied the log.
+    then what that batch did not see, each in order of id. ``reason`` says why the log can no longer be read from the
+    cursor on. ``epoch`` is ``None`` where a crash has just emptied the log.
     """
 
     epoch: str | None
@@ -47,123 +127,28 @@ class Replay:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Remaining:
-    """How many changes of ``watch`` the rest of a batch holds, and the greatest id of them."""
-
-    watch: int
-    count: int
-    greatest_id: int
-
-
 def log_end(connection: Connection) -> LogEnd:
-    """Where the log stands now. Raises as :func:`~sseapp.postgres.schema.needed` does."""
+    """Where the log ends now. Raises as :func:`~sseapp.postgres.schema.needed` does."""
     with schema.needed(connection):
-        found = connection.query(_named("position"))
+        found = connection.query(_named("log_end"))
         if found[0][0] is None:
             # a crash has emptied the log, which is unlogged: this is another log from now on
             connection.query(_named("mark_crash"))
-            found = connection.query(_named("position"))
+            found = connection.query(_named("log_end"))
     ((epoch, snapshot, greatest, greatest_id, horizon, horizon_id),) = found
     upto = Snapshot.parse(snapshot).cut(int(greatest))
     return LogEnd(epoch, upto, greatest_id, Snapshot.parse(horizon), horizon_id)
 
 
-def read(
-    connection: Connection, cursor: Cursor, *, piece: int, sent: int, size: int = 1 << 22, without: Iterable[int] = ()
-) -> Batch:
-    """What of the whole log comes next after ``cursor``: what was committed since, or the rest of a batch.
-
-    It is as many rows of the log as hold ``piece`` changes, or ``size`` bytes of them. ``sent`` is the greatest id read
-    before. The rest of a batch is read without the watches ``without``. Raises
-    :exc:`~sseapp.errors.CursorGoneError` where some of it has been pruned: a reader may be slower than the pruner.
-    """
-    reading = None
-    if cursor.position is None:
-        known = cursor.upto
-        head, *rows = connection.query(
-            _named("read_first"),
-            {"xmax": str(known.xmax), "xip": _array(known.xip), "piece": piece, "bytes": size},
-        )
-        horizon, horizon_id, snapshot, greatest, lease, clock, above = head[:7]
-        # before it goes on by id, which would not tell what was pruned before its first
-        _check(cursor, horizon, horizon_id)
-        reading = Reading(lease, clock, snapshot)
-        upto = Snapshot.parse(snapshot).cut(int(greatest))
-        if not upto.contains(known):
-            # emptied by hand: to go on from what it proves now would tell again what comes back
-            raise CursorGoneError(_LOST)
-        if above is None:
-            return _batch(known, upto, rows, sent, complete=True, reading=reading)
-        cursor = Cursor(upto, 2 * above + 1, known)
-    further = _rest(cursor)
-    rows = connection.query(_named("read_next"), further | {"piece": piece, "bytes": size, "without": list(without)})
-    _check(cursor, *rows[0][:2])
-    # behind the others, a row of nulls tells that there is more
-    complete = len(rows) == 1 or rows[-1][-_ROW] is not None
-    rows = [row for row in rows if row[-_ROW] is not None]
-    return _batch(Snapshot.parse(further["after"]), cursor.upto, rows, sent, complete=complete, reading=reading)
-
-
-def _check(cursor: Cursor, horizon: str, horizon_id: int) -> None:
-    if _is_pruned(cursor, Snapshot.parse(horizon), horizon_id):
-        raise CursorGoneError(_PRUNED)
-
-
-def _batch(
-    after: Snapshot, upto: Snapshot, rows: list[tuple[Any, ...]], sent: int, *, complete: bool, reading: Reading | None
-) -> Batch:
-    changes = tuple(change for row in rows for change in _changes(row[-_ROW:]))
-    ascending = not changes or changes[0].id > sent
-    return Batch(after, upto, changes, complete=complete, ascending=ascending, reading=reading)
-
-
-def _array(xids: Iterable[int]) -> str:
-    # as one literal: of a thousand PostgreSQL takes as long to parse as to read the log
-    return f"{{{','.join(map(str, xids))}}}"
-
-
-def read_lease(connection: Connection) -> Reading:
-    """What the pace goes by, without reading the log. No transaction has ended where the snapshot is as it was."""
-    ((snapshot, lease, clock),) = connection.query(_named("glance"))
-    return Reading(lease, clock, snapshot)
-
-
-def fence(connection: Connection) -> int:
-    """A transaction id that is above all that were given out before."""
-    ((xid,),) = connection.query(_named("fence"))
-    return int(xid)
-
-
-def extend_lease(connection: Connection, milliseconds: int) -> None:
-    """Let the lease of :mod:`sseapp.log.pace` run so long from now, and ring."""
-    connection.query(_named("quicken"), {"milliseconds": milliseconds})
-
-
-def remaining(connection: Connection, cursor: Cursor) -> list[Remaining]:
-    """What the rest of ``cursor``'s batch holds, by watch."""
-    return [Remaining(*row) for row in connection.query(_named("rest"), _rest(cursor))]
-
-
-def _rest(cursor: Cursor) -> dict[str, Any]:
-    after = cursor.upto if cursor.after is None else cursor.after
-    return {"after": str(after), "upto": str(cursor.upto), "above": (cursor.position or 0) >> 1}
-
-
-def expiry(connection: Connection, cursor: Cursor) -> str | None:
-    """Why the whole log's ``cursor`` no longer serves, if so."""
-    return _resume(connection.query, 0, cursor, 0).reason
-
-
 def resume(database: Database, watch: int, cursor: Cursor, *, limit: int) -> Replay:
-    """What a subscriber of ``watch`` who stands at ``cursor`` has not seen, ``limit`` changes of it at the most."""
+    """What a subscriber of ``watch`` has not seen that has seen ``cursor``; ``limit`` changes of it at most."""
     return _resume(database.query, watch, cursor, limit)
 
 
 def _resume(query: Callable[..., list[tuple[Any, ...]]], watch: int, cursor: Cursor, limit: int) -> Replay:
     base = cursor.base
     known = cursor.upto if base is None else base
-    rest = _NO_ID if cursor.position is None else (cursor.position + 1) >> 1
+    rest = _NO_ID if cursor.event_number is None else cursor.next_change
     rows = query(
         _named("resume"),
         {
@@ -174,7 +159,7 @@ def _resume(query: Callable[..., list[tuple[Any, ...]]], watch: int, cursor: Cur
             "upto": str(cursor.upto),
             "from": rest,
             "also": rest if base is None else _NO_ID,
-            "piece": limit,
+            "limit": limit,
         },
     )
     epoch, snapshot, greatest, horizon, horizon_id, there = rows[0][:6]
@@ -186,7 +171,7 @@ def _resume(query: Callable[..., list[tuple[Any, ...]]], watch: int, cursor: Cur
 
 
 def _expiry(cursor: Cursor, now: Snapshot, horizon: Snapshot, horizon_id: int, *, there: bool) -> str | None:
-    """Why ``cursor`` no longer serves, if so."""
+    """Why the log can no longer be read from ``cursor`` on, if so."""
     if _is_pruned(cursor, horizon, horizon_id):
         return _PRUNED
     if not now.contains(cursor.upto):
@@ -197,15 +182,36 @@ def _expiry(cursor: Cursor, now: Snapshot, horizon: Snapshot, horizon_id: int, *
     return None
 
 
+def _check(cursor: Cursor, horizon: str, horizon_id: int) -> None:
+    if _is_pruned(cursor, Snapshot.parse(horizon), horizon_id):
+        raise CursorGoneError(_PRUNED)
+
+
 def _is_pruned(cursor: Cursor, horizon: Snapshot, horizon_id: int) -> bool:
     """Whether the log may lack some of what ``cursor`` has not seen."""
     if cursor.base is not None and cursor.base.contains(horizon):
         return False
-    return cursor.position is None or not cursor.upto.contains(horizon) or cursor.position <= 2 * horizon_id
+    return cursor.event_number is None or not cursor.upto.contains(horizon) or cursor.next_change <= horizon_id
 
 
-def _named(name: str) -> str:
-    return statements.named("queries")[name]
+def _batch(
+    after: Snapshot,
+    upto: Snapshot,
+    rows: list[tuple[Any, ...]],
+    sent: int,
+    *,
+    complete: bool,
+    reading: Reading | None = None,
+) -> Batch:
+    changes = tuple(change for row in rows for change in _changes(row[-_ROW:]))
+    ascending = not changes or changes[0].id > sent
+    return Batch(after, upto, changes, complete=complete, ascending=ascending, reading=reading)
+
+
+def _further(cursor: Cursor) -> dict[str, Any]:
+    """The parameters that say which part of its batch ``cursor`` has not seen."""
+    after = cursor.upto if cursor.after is None else cursor.after
+    return {"after": str(after), "upto": str(cursor.upto), "above": max(0, cursor.next_change - 1)}
 
 
 def _changes(row: tuple[Any, ...]) -> Iterator[Change]:
@@ -217,3 +223,12 @@ def _changes(row: tuple[Any, ...]) -> Iterator[Change]:
     olds, news = ([None] * count if rows is None else rows.split(_SEPARATOR) for rows in (old, new))
     for place, before, after in zip(range(count), olds, news, strict=True):
         yield Change(id_ + place, int(xid), watch, kind, before, after, at)
+
+
+def _array(xids: Iterable[int]) -> str:
+    # as one literal: to parse a thousand takes PostgreSQL as long as to read the log
+    return f"{{{','.join(map(str, xids))}}}"
+
+
+def _named(name: str) -> str:
+    return statements.named("queries")[name]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sseapp import messages
-from sseapp.errors import BadParameterError
+from sseapp.errors import BadParameterError, MalformedCursorError
 from sseapp.log import cursor
 from sseapp.query import conditions, parameters, window
 from sseapp.query.conditions import Condition
@@ -211,7 +211,7 @@ def _after(single: dict[str, str]) -> str | None:
     if after is not None:
         try:
             cursor.decode(after)
-        except cursor.MalformedCursorError:
+        except MalformedCursorError:
             raise BadParameterError(
                 f"{messages.excerpt(after)} is not a cursor. Use an answer's `cursor` or an event's id.",
                 parameter="after",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,8 +12,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.routing import PathConverter
 
-from sseapp import concurrency
-from sseapp.delivery import long_poll, socket_io
+from sseapp.delivery import gunicorn_socket, long_poll
 from sseapp.delivery.subscription import ChangesStream, RowsStream, refused_stream
 from sseapp.errors import BadParameterError, NotAcceptableError, NotInstalledError, UnavailableError
 from sseapp.tables.table import Table
@@ -40,7 +37,7 @@ def init_app(app: Flask) -> None:
 def tables() -> Response:
     """The watched tables, sorted by name; none if sseapp is not installed yet."""
     try:
-        watched = sorted(current.runtime().hub.refresh().values(), key=str)
+        watched = sorted(current.services().registry.refresh().values(), key=str)
     except NotInstalledError:
         watched = []
     return jsonify(tables=[_described(table) for table in watched])
@@ -51,9 +48,9 @@ def rows(table: str) -> Response:
     """The rows. As a stream: again whenever one of them changed."""
     if _wants_stream():
         return _streamed(
-            lambda occupies_host: RowsStream(current.runtime(), table, _args(), occupies_host=occupies_host)
+            lambda occupies_host: RowsStream(current.services(), table, _args(), occupies_host=occupies_host)
         )
-    return _json(long_poll.rows(current.runtime(), table, _args()))
+    return _json(long_poll.rows(current.services(), table, _args()))
 
 
 @_api.get("/tables/<name:table>/changes")
@@ -62,11 +59,11 @@ def changes(table: str) -> Response:
     if _wants_stream():
         last_event_id = request.headers.get("Last-Event-ID") or None
         return _streamed(
-            lambda occupies_host: ChangesStream(
-                current.runtime(), table, _args(), last_event_id, occupies_host=occupies_host
-            )
+            lambda host: ChangesStream(current.services(), table, _args(), last_event_id, occupies_host=host)
         )
-    return _json(long_poll.changes(current.runtime(), table, _args(), _is_gone))
+    return _json(
+        long_poll.changes(current.services(), table, _args(), lambda: gunicorn_socket.is_gone(request.environ))
+    )
 
 
 def _args() -> list[tuple[str, str]]:
@@ -77,12 +74,6 @@ def _args() -> list[tuple[str, str]]:
         raise BadParameterError(
             "The query is not valid UTF-8. Percent-encode UTF-8 bytes, such as %C3%A9 for é."
         ) from None
-
-
-def _is_gone() -> bool:
-    """Whether the client has closed its connection; only gunicorn gives us the socket to tell."""
-    connection = request.environ.get("gunicorn.socket")
-    return connection is not None and concurrency.is_gone(connection.fileno())
 
 
 def _wants_stream() -> bool:
@@ -122,43 +113,12 @@ def _json(text: str) -> Response:
 def _streamed(subscribe: Callable[[bool], ChangesStream | RowsStream]) -> Response:
     headers = {"X-Accel-Buffering": "no"}
     try:
-        subscription = subscribe(_occupies_host())
+        subscription = subscribe(gunicorn_socket.occupies_host(request.environ))
     except UnavailableError as error:
         # an EventSource never reconnects after a 503
         return Response(refused_stream(error, current.settings().retry), content_type=_STREAM, headers=headers)
-    response = Response(_frames(subscription), content_type=_STREAM, headers=headers)
+    body = gunicorn_socket.body(request.environ, subscription, current.runtime().broadcaster)
+    response = Response(body, content_type=_STREAM, headers=headers)
     # not in a finally of the generator: a HEAD request never starts it
     response.call_on_close(lambda: None if subscription.handed_over else subscription.close())
     return response
-
-
-def _frames(subscription: ChangesStream | RowsStream) -> Iterator[bytes]:
-    """The stream's bytes. If the broadcaster takes over the connection, they end when the client has caught up."""
-    connection = request.environ.get("gunicorn.socket")
-    if connection is None:
-        return subscription.frames()
-    # a client that reads nothing would hold its greenlet for ever
-    connection.settimeout(socket_io.STALL)
-    concurrency.give_up_after(connection, socket_io.STALL)
-    if subscription.occupies_host:
-        return subscription.frames()
-    hand_over, descriptor = current.runtime().broadcaster.hand_over, connection.fileno()
-    chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
-    return _corked(connection, subscription.frames(follow=lambda: hand_over(descriptor, subscription, chunked=chunked)))
-
-
-def _occupies_host() -> bool:
-    """Whether the server keeps the stream to its end, giving us no plain socket for the broadcaster."""
-    connection = request.environ.get("gunicorn.socket")
-    is_plain = not isinstance(connection, ssl.SSLSocket)
-    known = request.environ["SERVER_PROTOCOL"] in {"HTTP/1.0", "HTTP/1.1"}
-    return connection is None or not (is_plain and known and concurrency.has_epoll())
-
-
-def _corked(connection: socket.socket, frames: Iterator[bytes]) -> Iterator[bytes]:
-    """``frames``, sharing packets with the response head: each further packet costs 50 us."""
-    concurrency.cork(connection, on=True)
-    try:
-        yield from frames
-    finally:
-        concurrency.cork(connection, on=False)

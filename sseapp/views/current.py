@@ -7,6 +7,7 @@ from typing import cast
 from flask import Flask, current_app
 
 from sseapp.config import Settings
+from sseapp.delivery.services import Services
 from sseapp.process import Process, Runtime
 
 _EXTENSION = "sseapp"
@@ -25,6 +26,11 @@ def settings() -> Settings:
 def runtime() -> Runtime:
     """The running parts, which are started with the first call."""
     return _process().runtime()
+
+
+def services() -> Services:
+    """What requests are served with; starts the running parts as :func:`runtime` does."""
+    return runtime().services
 
 
 def _process() -> Process:

@@ -48,9 +48,9 @@ def a_slow_transaction(bench, _):
 
 @needed_by(a_slow_transaction)
 def the_cursor_is_the_last_id(monkeypatch):
-    def read(connection, cursor, *, sent, **_):
-        ((snapshot_text,),) = connection.query("SELECT pg_current_snapshot()::text")
-        rows = connection.query(
+    def read(log, cursor, *, sent, **_):
+        ((snapshot_text,),) = log._connection.query("SELECT pg_current_snapshot()::text")
+        rows = log._connection.query(
             "SELECT id, xid::text, watch, kind::text, old, new, at::text, reason"
             " FROM sseapp.change WHERE id > %s ORDER BY id",
             (sent,),
@@ -58,7 +58,7 @@ def the_cursor_is_the_last_id(monkeypatch):
         changes = tuple(Change(row[0], int(row[1]), *row[2:]) for row in rows)
         return Batch(cursor.upto, Snapshot.parse(snapshot_text), changes)
 
-    monkeypatch.setattr(change_log, "read", read)
+    monkeypatch.setattr(change_log.ChangeLog, "read", read)
 
 
 def _without_xip(monkeypatch, *names):
@@ -172,11 +172,11 @@ def a_line_that_breaks_within_a_batch(bench, _):
 
 @needed_by(a_line_that_breaks_within_a_batch)
 def the_rest_of_a_batch_comes_with_what_is_new(monkeypatch):
-    def frames(missed, scope):
-        events = tuple(sorted(missed.rest + missed.new, key=lambda event: event.position))
+    def all_in_order(missed, scope):
+        events = tuple(sorted(missed.rest + missed.new, key=lambda event: event.number))
         return ring.encoded(events, scope.ids(missed.upto, missed.cursor.after), complete=True)
 
-    monkeypatch.setattr(replay.Missed, "frames", frames)
+    monkeypatch.setattr(replay.Missed, "encoded", all_in_order)
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def _refused(stream):
     retry = next(block.retry for block in blocks if block.retry)
     assert 200 <= retry <= 400  # twice the usual, with jitter
     comment = next(comment for block in blocks for comment in block.comments)
-    assert "places" in comment
+    assert "slots" in comment
 
 
 def _fill(found, stack, table, places):

@@ -148,7 +148,7 @@ def _forged(cursor, **changes):
     """The cursor with parts of it replaced, its check put right."""
     found, scope = decode(cursor)
     scope = Scope(changes.pop("epoch", scope.epoch), scope.query)
-    values = {"upto": found.upto, "position": found.position, "after": found.after}
+    values = {"upto": found.upto, "event_number": found.event_number, "after": found.after}
     return encode(Cursor(**values | changes), scope)
 
 
@@ -191,7 +191,7 @@ def test_a_last_event_id_that_is_no_cursor_of_ours_is_reset(newest, garbled, gar
         if garbage == " ":  # no header at all, to HTTP
             assert stream.event().name == "snapshot"
         else:
-            _is_reset(stream, "no cursor of ours")
+            _is_reset(stream, "not a cursor of this server")
 
 
 def test_a_cursor_that_was_tampered_with_is_none_of_ours(newest, garbled):
@@ -222,7 +222,7 @@ def test_a_last_event_id_wins_over_after(site):
     with site.follow(table, last_id="", after=late) as stream:
         assert stream.event("insert").json["row"]["id"] == 2
     with site.follow(table, last_id="garbage", after=late) as stream:
-        _is_reset(stream, "no cursor of ours")
+        _is_reset(stream, "not a cursor of this server")
 
 
 def test_more_missed_changes_than_the_limit_are_a_reset(newest):

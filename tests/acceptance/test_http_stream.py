@@ -106,7 +106,7 @@ def test_a_reset_has_no_id_and_its_snapshot_follows(site):
     table = site.table(rows="(1, 'x')")
     with site.follow(table, last_id="no cursor of ours") as stream:
         reset = stream.event()
-        assert reset.raw == b'event: reset\ndata: {"reason":"this is no cursor of ours"}\n\n'
+        assert reset.raw == b'event: reset\ndata: {"reason":"the id is not a cursor of this server"}\n\n'
         # not even a heartbeat stands between the two: a cut there must not look complete
         assert stream.block().raw.startswith(b"event: snapshot\n")
 

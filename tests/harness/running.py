@@ -47,16 +47,16 @@ class Running:
         return closing(Connection(self.dsn))
 
     def table(self, name):
-        return next(table for table in self.runtime.hub.refresh().values() if table.name == name)
+        return next(table for table in self.runtime.registry.refresh().values() if table.name == name)
 
     def join(self, name, *arguments):
         """A stream of the table's changes."""
         table = self.table(name)
         return self.runtime.hub.join(table, parse_query(table, arguments))
 
-    def _told(self, stream, count, position=0):
+    def _told(self, stream, count, frame_number=0):
         def told():
-            return [event for frame in stream.read(position)[0] for event in frame.events]
+            return [event for frame in stream.read(frame_number)[0] for event in frame.events]
 
         wait_until(lambda: len(told()) >= count, what=f"{count} events")
         return told()
@@ -65,9 +65,9 @@ class Running:
         """The names of the stream's events, once there are so many."""
         return [event.name for event in self._told(stream, count)]
 
-    def rows(self, stream, count, position=0):
+    def rows(self, stream, count, frame_number=0):
         """The rows of its events."""
-        return [event.row for event in self._told(stream, count, position)]
+        return [event.row for event in self._told(stream, count, frame_number)]
 
     def cut(self):
         """End the application's sessions."""

@@ -15,6 +15,7 @@ from harness.watching import Ground, Site
 from sseapp.errors import CursorGoneError, NotInstalledError
 from sseapp.log.cursor import Cursor, Snapshot
 from sseapp.postgres import change_log, schema
+from sseapp.postgres.change_log import ChangeLog
 from sseapp.postgres.database import Connection, Database
 
 
@@ -29,13 +30,13 @@ class Log:
         self.cursor = Cursor(change_log.log_end(self.connection).upto)
         self.sent = change_log.log_end(self.connection).greatest_id
 
-    def read(self, piece=1000, **options):
+    def read(self, batch=1000, **options):
         """The next batch, and the cursor moved past it."""
-        batch = change_log.read(self.connection, self.cursor, piece=piece, sent=self.sent, **options)
-        position = None if batch.complete else 2 * batch.changes[-1].id + 1
-        self.cursor = Cursor(batch.upto, position, None if batch.complete else batch.after)
-        self.sent = max([self.sent, *(change.id for change in batch.changes)])
-        return batch
+        found = ChangeLog(self.connection).read(self.cursor, batch=batch, sent=self.sent, **options)
+        whole = found.complete
+        self.cursor = Cursor(found.upto) if whole else Cursor.behind(found.changes[-1].id, found.upto, found.after)
+        self.sent = max([self.sent, *(change.id for change in found.changes)])
+        return found
 
     def ids(self, **options):
         """The rows of the next batch by their column id."""
@@ -119,35 +120,35 @@ def test_a_snapshot_is_cut_to_what_the_log_proves(log):
     assert change_log.log_end(log.connection).upto == Snapshot(xid + 1)
 
 
-def test_a_batch_is_read_in_pieces(log):
+def test_a_batch_is_read_in_batchs(log):
     slow = log.open()
     log.write(0, session=slow)
     log.write(1, 2, 3, 4, 5)
-    first = log.read(piece=2)
+    first = log.read(batch=2)
     assert ([c.new_members["id"] for c in first.changes], first.complete) == (["1", "2"], False)
     # what commits now is not of this batch
     slow.commit()
     log.write(6)
-    second = log.read(piece=2)
+    second = log.read(batch=2)
     assert ([c.new_members["id"] for c in second.changes], second.complete, second.upto) == (
         ["3", "4"],
         False,
         first.upto,
     )
-    third = log.read(piece=2)
+    third = log.read(batch=2)
     assert ([c.new_members["id"] for c in third.changes], third.complete) == (["5"], True)
     assert log.ids() == [0, 6]
 
 
 def test_a_pack_counts_as_what_it_holds(log):
     log.write(*range(1, 201))
-    first = log.read(piece=40)
+    first = log.read(batch=40)
     assert not first.complete
     assert 40 <= len(first.changes) < 40 + 32
-    assert 64 <= len(log.read(piece=64).changes) < 64 + 32
+    assert 64 <= len(log.read(batch=64).changes) < 64 + 32
 
 
-def test_a_piece_is_bounded_in_bytes_and_holds_one_change_at_least(log):
+def test_a_batch_is_bounded_in_bytes_and_holds_one_change_at_least(log):
     noise = "(SELECT string_agg(md5(n::text || i), '') FROM generate_series(1, 300) i)"  # does not compress
     log.site.run(f"INSERT INTO t SELECT n, {noise} FROM generate_series(1, 6) n")
     assert len(log.read(size=20_000).changes) in (2, 3, 4)
@@ -181,11 +182,11 @@ def test_interleaved_transactions_are_read_once_each(log):
             log.write(number)
             written.append(number)
         if rand.random() < 0.4:
-            read += log.ids(piece=rand.choice([1, 2, 1000]))
+            read += log.ids(batch=rand.choice([1, 2, 1000]))
     for session, ids in open_:
         session.commit()
         written += ids
-    while found := log.ids(piece=3):
+    while found := log.ids(batch=3):
         read += found
     assert sorted(read) == sorted(written)
 
@@ -243,7 +244,7 @@ def _resumed(log, cursor, limit):
         missed += _rows(replay)
         last = replay.changes[-1]
         if cursor.upto.sees(last.xid):
-            cursor = replace(cursor, position=2 * last.id + 1)
+            cursor = replace(cursor, event_number=2 * last.id + 1)
         else:
             cursor = Cursor(replay.upto, 2 * last.id + 1, cursor.upto)
     return missed
@@ -276,12 +277,12 @@ def test_why_a_cursor_no_longer_serves(log):
     log.write(1)
     log.read()
     seen = log.cursor
-    assert change_log.expiry(log.connection, seen) is None
+    assert ChangeLog(log.connection).expiry(seen) is None
     future = Cursor(Snapshot(seen.upto.xmax + 1000))
-    assert "future" in change_log.expiry(log.connection, future)
+    assert "future" in ChangeLog(log.connection).expiry(future)
     log.site.run("DELETE FROM sseapp.change WHERE xid = %s::xid8", [str(seen.upto.greatest)])
     log.write(2)
-    assert "lost" in change_log.expiry(log.connection, seen)
+    assert "lost" in ChangeLog(log.connection).expiry(seen)
 
 
 @pytest.fixture
@@ -310,22 +311,22 @@ def test_a_cursor_within_a_pack_that_was_pruned_no_longer_serves(own_log):
     last = batch.changes[-1]
     assert last.id % 32 != 1, "the last row is a pack"
     for change in batch.changes[-3:]:
-        assert "pruned" in change_log.expiry(log.connection, Cursor(batch.upto, 2 * change.id, Snapshot(1)))
+        assert "pruned" in ChangeLog(log.connection).expiry(Cursor(batch.upto, 2 * change.id, Snapshot(1)))
     log.write(101)
-    assert change_log.expiry(log.connection, log.cursor) is None
+    assert ChangeLog(log.connection).expiry(log.cursor) is None
     assert log.ids() == [101]
 
 
 def test_a_reader_that_was_overtaken_by_the_pruner_is_told(own_log):
     log = own_log
     log.write(1, 2, 3)
-    log.read(piece=1)
+    log.read(batch=1)
     within = log.cursor
     log.write(4)
     _prune(log)
     with pytest.raises(CursorGoneError, match="pruned"):
         log.read()
-    assert "pruned" in change_log.expiry(log.connection, within)
+    assert "pruned" in ChangeLog(log.connection).expiry(within)
     assert "pruned" in _resume(log, within).reason
 
 
@@ -338,7 +339,7 @@ def test_pruning_goes_in_small_steps_of_which_the_first_moves_the_horizon(own_lo
     assert log.connection.query("SELECT sseapp.prune('0 s', step => 2)") == [(2,)]
     # the watch's own row went first
     assert log.connection.query(read) == [(4,)]
-    assert "pruned" in change_log.expiry(log.connection, start)
+    assert "pruned" in ChangeLog(log.connection).expiry(start)
     while (step := log.connection.query("SELECT sseapp.prune('0 s', step => 2)")[0][0]) > 0:
         pruned.append(step)
     assert pruned == [2, 2]
@@ -503,7 +504,7 @@ def test_a_reader_that_is_up_to_date_is_not_troubled_by_pruning(own_log):
     log.write(2)
     assert log.ids() == [2]
     _prune(log)
-    assert change_log.expiry(log.connection, log.cursor) is None
+    assert ChangeLog(log.connection).expiry(log.cursor) is None
     assert log.ids() == []
     slow.commit()
     assert log.ids() == [1]

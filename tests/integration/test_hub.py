@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from harness.clusters import wait_until
 
-from sseapp.errors import NotInstalledError, ShapeChangedError
-from sseapp.live.channel import ResetError
+from sseapp.errors import ResetError, ShapeChangedError
 from sseapp.live.hub import Hub
 from sseapp.log.change import Batch, Change
 from sseapp.log.cursor import Snapshot
@@ -30,16 +27,14 @@ class Bench:
     def __init__(self):
         self.tables = {1: ORDERS, 2: OTHERS}
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
-        self.loads = 0
-        self.hub = Hub(self._load, ring=1 << 20, rings=1 << 24, clock=lambda: self.now)
-        self.hub.refresh()
         self.xid = 10
         self.number = 0
-        self.hub.begin("epoch", Snapshot(self.xid), "the start")
+        self.begin(Hub(ring=1 << 20, rings=1 << 24, clock=lambda: self.now))
 
-    def _load(self):
-        self.loads += 1
-        return dict(self.tables)
+    def begin(self, hub):
+        self.hub = hub
+        self.hub.install(self.tables)
+        self.hub.begin("epoch", Snapshot(self.xid), "the start")
 
     def join(self, *arguments, table=ORDERS):
         return self.hub.join(table, parse_query(table, arguments))
@@ -64,8 +59,8 @@ def bench():
     return Bench()
 
 
-def _events(stream, position=0):
-    return [event for frame in stream.read(position)[0] for event in frame.events]
+def _events(stream, frame_number=0):
+    return [event for frame in stream.read(frame_number)[0] for event in frame.events]
 
 
 def _names(stream):
@@ -115,20 +110,21 @@ def test_a_stream_that_hears_nothing_gets_no_frame(bench):
     stream = bench.join(("n", "gte.100"))
     bench.tell(bench.change("i", new=3))
     assert stream.ring.end == 0
-    assert bench.hub.position == Snapshot(bench.xid)
+    assert bench.hub.upto == Snapshot(bench.xid)
 
 
 def test_the_position_moves_with_whole_batches_only(bench):
-    before = bench.hub.position
+    before = bench.hub.upto
     bench.tell(bench.change("i", new=3), complete=False)
-    assert bench.hub.position == before
+    assert bench.hub.upto == before
     bench.tell(bench.change("i", new=4))
-    assert bench.hub.position == Snapshot(bench.xid)
+    assert bench.hub.upto == Snapshot(bench.xid)
 
 
 def test_a_reset_ends_the_streams_whose_table_has_changed(bench):
     stream, other = bench.join(), bench.join(table=OTHERS)
-    bench.tables[1] = new = replace(ORDERS, generation=2, reason="its columns have changed")
+    new = replace(ORDERS, generation=2, reason="its columns have changed")
+    bench.hub.install({1: new, 2: OTHERS})
     bench.tell(bench.change("i", new=1), bench.change("r", reason="its columns have changed"))
     with pytest.raises(ResetError, match="columns"):
         stream.read(stream.ring.end)
@@ -141,14 +137,13 @@ def test_a_reset_ends_the_streams_whose_table_has_changed(bench):
 def test_a_reset_that_changed_nothing_for_a_stream_leaves_it_alone(bench):
     stream = bench.join()
     bench.tell(bench.change("r", reason="the table is watched, or watched otherwise"))
+    bench.hub.install(dict(bench.tables))
     assert stream.reason is None
-    assert bench.loads == 2
 
 
 def test_a_table_that_is_no_longer_watched(bench):
     stream = bench.join()
-    del bench.tables[1]
-    bench.hub.refresh()
+    bench.hub.install({2: OTHERS})
     with pytest.raises(ResetError, match="no longer watched"):
         stream.read(0)
     with pytest.raises(ShapeChangedError):
@@ -226,114 +221,15 @@ def test_a_subscriber_that_waits_is_woken(bench):
     assert woken == [["insert"]]
 
 
-class Queue:
-    """A lock that counts those who have come to it."""
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self.came = 0
-
-    def __enter__(self):
-        self.came += 1
-        self._lock.acquire()
-
-    def __exit__(self, *_):
-        self._lock.release()
-
-
-class Slow:
-    """Loads that end when the test says so; ``begun`` holds how each is to end."""
-
-    def __init__(self):
-        self.begun = []
-        self.hub = Hub(self._load, ring=1000, rings=1000, clock=lambda: datetime.now(UTC))
-        self.hub._loading = self.queue = Queue()
-        self.callers = []
-
-    def _load(self, *_):
-        self.begun.append(found := Future())
-        return found.result(5)
-
-    def call(self, *connection):
-        """Ask for the tables beside the test; when the call has begun it is returned."""
-        asked, before = Future(), len(self.begun)
-
-        def ask():
-            try:
-                asked.set_result(self.hub.refresh(*connection))
-            except NotInstalledError as error:
-                asked.set_exception(error)
-
-        thread = threading.Thread(target=ask)
-        self.callers.append(thread)
-        thread.start()
-        if not before or connection:
-            wait_until(lambda: len(self.begun) > before, what="the load")
-        return asked
-
-    def gather(self, count):
-        """So many that wait for a load that is under way."""
-        found = [self.call() for _ in range(count)]
-        wait_until(lambda: self.queue.came == count + 1, what="those who wait")
-        return found
-
-
-@pytest.fixture
-def slow():
-    found = Slow()
-    yield found
-    for thread in found.callers:
-        thread.join(5)
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_those_who_wait_for_the_tables_share_one_load_that_began_after_they_asked(slow, fails):
-    first = slow.call()
-    others = slow.gather(20)
-    slow.begun[0].set_result({1: ORDERS})
-    assert first.result(5) == {1: ORDERS}
-    wait_until(lambda: len(slow.begun) == 2, what="the load for all others")
-    if fails:
-        slow.begun[1].set_exception(NotInstalledError())
-        assert all(isinstance(other.exception(5), NotInstalledError) for other in others)
-    else:
-        slow.begun[1].set_result({2: OTHERS})
-        assert all(other.result(5) == {2: OTHERS} for other in others)
-    assert len(slow.begun) == 2
-    assert slow.hub.tables == ({1: ORDERS} if fails else {2: OTHERS})
-
-
-def test_the_listener_waits_for_no_other_load_and_a_later_one_prevails(slow):
-    slow.call()
-    listener = slow.call(object())
-    slow.begun[1].set_result({2: OTHERS})
-    assert listener.result(5) == {2: OTHERS}
-    slow.begun[0].set_result({1: ORDERS})
-    slow.callers[0].join(5)
-    assert slow.hub.tables == {2: OTHERS}
-
-
-def test_a_load_that_failed_takes_nothing_from_one_that_did_not(slow):
-    failing = slow.call()
-    listener = slow.call(object())
-    slow.begun[0].set_exception(NotInstalledError())
-    assert failing.exception(5)
-    slow.begun[1].set_result({2: OTHERS})
-    assert listener.result(5) == slow.hub.tables == {2: OTHERS}
-
-
 def test_joining_before_anything_is_known_is_refused(bench):
-    hub = Hub(lambda: {1: ORDERS}, ring=1000, rings=1000, clock=lambda: bench.now)
-    hub.refresh()
+    hub = Hub(ring=1000, rings=1000, clock=lambda: bench.now)
+    hub.install({1: ORDERS})
     with pytest.raises(ShapeChangedError):
         hub.join(ORDERS, parse_query(ORDERS, []))
 
 
 def test_all_rings_together_keep_to_their_budget(bench):
-    hub = Hub(lambda: {1: ORDERS}, ring=1 << 20, rings=1 << 20, clock=lambda: bench.now)
-    bench.hub = hub
-    hub.refresh()
-    hub.begin("epoch", Snapshot(bench.xid), "the start")
+    bench.begin(Hub(ring=1 << 20, rings=1 << 20, clock=lambda: bench.now))
     streams = [bench.join(("n", f"gte.{number}")) for number in range(-8, 0)]
     bench.tell(bench.change("i", new=1))
     limits = {stream.ring.limit for stream in streams}
@@ -343,9 +239,8 @@ def test_all_rings_together_keep_to_their_budget(bench):
 
 def test_a_ring_that_was_filled_when_there_were_few_gives_room_to_those_that_came_since(bench):
     """Its table may never change again: it would keep for ever what was its share then."""
-    hub = bench.hub = Hub(lambda: {1: ORDERS}, ring=1 << 22, rings=1 << 22, clock=lambda: bench.now)
-    hub.refresh()
-    hub.begin("epoch", Snapshot(bench.xid), "the start")
+    hub = Hub(ring=1 << 22, rings=1 << 22, clock=lambda: bench.now)
+    bench.begin(hub)
     first = bench.join(("n", "eq.0"))
     for _ in range(4):
         bench.tell(*[bench.change("i", new=0) for _ in range(1500)])

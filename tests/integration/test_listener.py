@@ -13,8 +13,7 @@ from harness.running import Running, prepare
 
 from sseapp.backoff import Backoff
 from sseapp.config import Settings
-from sseapp.errors import NotInstalledError
-from sseapp.live.channel import ResetError
+from sseapp.errors import NotInstalledError, ResetError
 from sseapp.process import Process, Runtime
 
 
@@ -39,8 +38,8 @@ def each(server, dsn):
         yield found
 
 
-def _ids(running, stream, count, position=0):
-    return [int(row.split(":")[1].split(",")[0]) for row in running.rows(stream, count, position)]
+def _ids(running, stream, count, frame_number=0):
+    return [int(row.split(":")[1].split(",")[0]) for row in running.rows(stream, count, frame_number)]
 
 
 def test_changes_reach_the_streams(each):
@@ -209,7 +208,7 @@ def test_without_an_installation_it_says_so_and_waits_for_one(pg18_dsn):
     wait_until(lambda: runtime.listener.reconnects > 0, what="a first try")
     assert "install" in runtime.listener.error
     with pytest.raises(NotInstalledError):
-        runtime.hub.refresh()
+        runtime.registry.refresh()
     prepare(pg18_dsn)
     wait_until(lambda: runtime.listener.error is None, what="the listener")
     runtime.close()

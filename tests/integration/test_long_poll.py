@@ -24,7 +24,7 @@ def running(pg18, pg18_dsn):
 
 
 def asked(runtime, *args, is_gone=lambda: False):
-    return json.loads(long_poll.changes(runtime, "orders", args, is_gone))
+    return json.loads(long_poll.changes(runtime.services, "orders", args, is_gone))
 
 
 def test_it_holds_a_place_while_it_waits_and_without_one_is_told_to_come_again(running):

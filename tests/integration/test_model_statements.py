@@ -113,10 +113,10 @@ def _queries(choose, cuts, greatest_id):
     after, upto = sorted(choose.choices(cuts, k=2), key=lambda cut: (cut.xmax, -len(cut.xip)))
     position, watch = choose.randint(0, greatest_id + 1), choose.choice([1, 2])
     known = {"xmax": str(after.xmax), "xip": f"{{{','.join(map(str, after.xip))}}}"}
-    size = {"piece": choose.choice([1, 2, 1000]), "bytes": choose.choice([1, 1 << 22])}
+    size = {"batch": choose.choice([1, 2, 1000]), "bytes": choose.choice([1, 1 << 22])}
     rest = {"after": str(after), "upto": str(upto), "above": position}
-    more = {"watch": watch, "last": str(upto.greatest), "upto": str(upto), "piece": size["piece"]}
-    yield "position", {}
+    more = {"watch": watch, "last": str(upto.greatest), "upto": str(upto), "limit": size["batch"]}
+    yield "log_end", {}
     yield "read_first", known | size
     yield "read_next", rest | size | {"without": choose.choice([[], [1], [1, 2]])}
     yield "rest", rest
@@ -138,7 +138,7 @@ def test_each_statement_is_answered_alike(connection, dsn, seed):
                 simulated = getattr(Queries(mirror), name)(parameters)
                 if name == "rest":
                     assert sorted(real) == sorted(simulated), parameters
-                elif name == "position":
+                elif name == "log_end":
                     assert [_seen(one, mirror.log) for one in real[0][1:]] == [
                         _seen(one, mirror.log) for one in simulated[0][1:]
                     ]

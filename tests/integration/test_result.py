@@ -23,8 +23,8 @@ def running(pg18, pg18_dsn):
 def test_with_its_last_subscriber_a_result_is_forgotten(running):
     results = running.runtime.results
     with (
-        closing(RowsStream(running.runtime, "orders", [])),
-        closing(RowsStream(running.runtime, "orders", [("limit", "1")])),
+        closing(RowsStream(running.runtime.services, "orders", [])),
+        closing(RowsStream(running.runtime.services, "orders", [("limit", "1")])),
     ):
         assert len(results._results) == 2
     assert results._results == {}
@@ -35,8 +35,8 @@ def test_with_its_last_subscriber_a_result_is_forgotten(running):
 @pytest.mark.parametrize("error", [ConnectionLostError(), ValueError()], ids=["database", "ours"])
 def test_it_is_read_again_after_a_failure(running, monkeypatch, error):
     """Its subscribers stay, and are told the rows as soon as they can be read."""
-    with closing(RowsStream(running.runtime, "orders", [("every", "0.1")])) as rows:
-        told = (data for data in rows.frames() if b"event: rows" in data)
+    with closing(RowsStream(running.runtime.services, "orders", [("every", "0.1")])) as rows:
+        told = (data for data in rows.body() if b"event: rows" in data)
         assert b'"rows":[]' in next(told)
         read, failed = snapshot_rows.read, []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 
 import pytest
@@ -13,7 +14,6 @@ from sseapp import concurrency
 from sseapp.delivery import subscription
 from sseapp.delivery.subscription import ChangesStream
 from sseapp.errors import ShapeChangedError, UnavailableError
-from sseapp.live import channel
 from sseapp.log.cursor import Cursor, encode
 from sseapp.postgres import change_log, snapshot_rows
 
@@ -31,7 +31,7 @@ def running(pg18, pg18_dsn):
 def follow(running):
     with ExitStack() as stack:
         yield lambda *args, **options: stack.enter_context(
-            closing(ChangesStream(running.runtime, "orders", args, options.get("last_id")))
+            closing(ChangesStream(running.runtime.services, "orders", args, options.get("last_id")))
         )
 
 
@@ -48,7 +48,7 @@ class Gathering:
     """Stands for a read: it goes on when all have asked, whether they share it or make one of their own."""
 
     def __init__(self, monkeypatch, module, name):
-        self._read, result = getattr(module, name), channel._Flight.result
+        self._read, result = getattr(module, name), Future.result
         self._asked = threading.Semaphore(0)
         self._all = threading.Event()
         self._lock = threading.Lock()
@@ -59,7 +59,7 @@ class Gathering:
             self._arrive()
             return result(flight)
 
-        monkeypatch.setattr(channel._Flight, "result", waits)
+        monkeypatch.setattr(Future, "result", waits)
 
     def _arrive(self):
         with self._lock:
@@ -83,7 +83,7 @@ def test_who_asks_the_same_at_once_is_served_by_one_read(running, follow, monkey
     read = {"replay": (subscription, "missed"), "snapshot": (snapshot_rows, "read"), "now": (change_log, "log_end")}[
         kind
     ]
-    streams = [follow(*arguments, last_id=last_id).frames() for _ in range(COUNT)]
+    streams = [follow(*arguments, last_id=last_id).body() for _ in range(COUNT)]
     told = []
 
     def first(frames):
@@ -104,7 +104,7 @@ def test_who_asks_the_same_at_once_is_served_by_one_read(running, follow, monkey
 def test_a_client_that_is_too_slow_for_the_ring_is_cut(running, follow):
     """It ends without a word, and its cursor brings it back: a gap may not be passed over."""
     changes = follow()
-    frames = changes.frames()
+    frames = changes.body()
     assert b"event: snapshot" in next(frames) + next(frames)
     for number in range(4):
         running.sql(f"INSERT INTO orders VALUES ({number}, repeat('x', 200000))")
@@ -117,7 +117,7 @@ def test_a_log_that_was_exchanged_unnoticed_is_a_reset(running, follow):
     """A pool's connection may lead to the new primary before the listener has lost the old one."""
     last_id = cursor(running)
     running.sql("UPDATE sseapp.state SET born = gen_random_uuid()")
-    frames = follow(last_id=last_id).frames()
+    frames = follow(last_id=last_id).body()
     told = next(frames) + next(frames)
     assert b"event: reset" in told
     assert b"another database" in told
@@ -129,7 +129,7 @@ def test_a_long_replay_lets_others_have_their_turn(running, follow, monkeypatch)
     last_id, turns = cursor(running), []
     running.sql("INSERT INTO orders SELECT n FROM generate_series(1, 1000) n")
     monkeypatch.setattr(concurrency, "give_way", lambda: turns.append(None))
-    frames = follow(last_id=last_id).frames()
+    frames = follow(last_id=last_id).body()
     next(frames)
     assert next(frames).count(b"event: insert") == 1000
     assert len(turns) == 5
@@ -137,7 +137,7 @@ def test_a_long_replay_lets_others_have_their_turn(running, follow, monkeypatch)
 
 def test_a_read_that_fails_ends_the_stream_with_a_time_to_come_again(follow, monkeypatch):
     """The answer has begun: it can no longer be another status."""
-    frames = follow().frames()
+    frames = follow().body()
     next(frames)
 
     def fail(*_):
@@ -157,6 +157,6 @@ def test_a_shape_that_never_fits_ends_the_stream_for_now(follow, monkeypatch):
         raise ShapeChangedError
 
     monkeypatch.setattr(snapshot_rows, "read", read)
-    _, *frames = follow().frames()
+    _, *frames = follow().body()
     assert b"".join(frames).startswith(b": The table keeps changing; try again.\n")
     assert 1 < len(reads) < 10

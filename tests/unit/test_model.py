@@ -30,7 +30,7 @@ WITHOUT_RESETS = {
 WITH_RESETS = {
     "the log is pruned": Faults(cut=40, prune=30),
     "tables change their shape": Faults(cut=40, reset=10),
-    "much is missed at once": Faults(cut=40, limit=(3,), storm=(2,)),
+    "much is missed at once": Faults(cut=40, limit=(3,), large=(2,)),
     "commits are lost in a crash": Faults(cut=20, forgetful_crash=20),
     "a standby takes over": Faults(cut=20, fail_over=2),
     "all of it": Faults(
@@ -100,10 +100,10 @@ def _listen(world, until):
 
 def test_what_a_large_batch_left_out_counts_as_seen():
     # or an id of a later batch that lies below would not name what was seen before, and a resume would repeat it
-    with simulated(Random(0), Faults(piece=(2,))) as world:
+    with simulated(Random(0), Faults(batch=(2,))) as world:
         listener = _listen(world, lambda listener: listener.error is None)
         _commit(world.postgres, watch=1, count=90)
-        _listen(world, lambda listener: listener.changes and listener._cursor.position is None)
+        _listen(world, lambda listener: listener.changes and listener._cursor.event_number is None)
         assert listener.changes < 90, "the rest was left out"
         assert listener._sent == world.postgres.greatest_id
         world.end()
@@ -153,11 +153,11 @@ TestModel.settings = settings(
 
 
 def test_what_is_left_out_of_a_batch_is_not_left_out_of_another():
-    with simulated(Random(0), Faults(piece=(1,), storm=(1,), size=(1,))) as world:
+    with simulated(Random(0), Faults(batch=(1,), large=(1,), size=(1,))) as world:
         _listen(world, lambda listener: listener.error is None)
         for watch in (1, 2):
             _commit(world.postgres, watch, count=2)
-        _listen(world, lambda listener: listener._remainder is not None and listener._remainder.storms == {2})
+        _listen(world, lambda listener: listener._remainder is not None and listener._remainder.large == {2})
         world.postgres.mark()
         world.postgres.prune(step=1)
         listener = _listen(world, lambda listener: listener.reconnects == 1 and listener.error is None)

@@ -1,8 +1,8 @@
 -- What the application reads. Every read of the log brings the snapshot of its own statement with it, and the greatest
 -- transaction id of a log row that this snapshot sees: together they are the cursor the read ends at.
 
--- name: position
--- Where the log stands now, without reading a change.
+-- name: log_end
+-- Where the log ends now, without reading a change.
 SELECT sseapp.epoch(), pg_current_snapshot()::text, sseapp.greatest_xid()::text,
        GREATEST((SELECT c.id + c.changes - 1 FROM sseapp.change c WHERE c.id > s.horizon_id ORDER BY c.id DESC LIMIT 1), s.horizon_id),
        s.horizon::text, s.horizon_id
@@ -14,14 +14,14 @@ SELECT sseapp.mark_crash();
 -- name: read_first
 -- What the statement sees and the snapshot %(xmax)s, %(xip)s does not: see sseapp/sql/read.sql. The log is named here, too, so that it is locked
 -- before the snapshot is taken: to a snapshot older than an ALTER TABLE that rewrote it, it is empty.
-SELECT r.* FROM sseapp.read(%(xmax)s, %(xip)s, %(piece)s, %(bytes)s) r WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false);
+SELECT r.* FROM sseapp.read(%(xmax)s, %(xip)s, %(batch)s, %(bytes)s) r WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false);
 
 -- name: read_next
 -- A piece of what %(upto)s sees and %(after)s does not, above id %(above)s: see sseapp/sql/read.sql. Without the watches %(without)s but for their resets,
 -- which tell that a table is another now.
 SELECT s.horizon::text, s.horizon_id, r.id, r.xid::text, r.watch, r.kind::text, r.changes::integer, r.old, r.new, to_json(r.at) #>> '{}', r.reason
 FROM sseapp.state s LEFT JOIN LATERAL sseapp.read_on(
-    %(above)s, %(after)s::pg_snapshot, %(upto)s::pg_snapshot, %(without)s::int[], %(piece)s, %(bytes)s) r ON true;
+    %(above)s, %(after)s::pg_snapshot, %(upto)s::pg_snapshot, %(without)s::int[], %(batch)s, %(bytes)s) r ON true;
 
 -- name: rest
 -- How many changes of each watch such further pieces would bring, and the greatest id of them.
@@ -33,11 +33,11 @@ WHERE c.id > %(above)s
 GROUP BY c.watch;
 
 -- name: resume
--- What a subscriber of one watch has not seen, with all that tells whether its cursor still serves:
+-- What a subscriber of one watch has not seen, with all that tells whether the log can be read from its cursor on:
 -- the epoch, the horizon of pruning, and whether the last transaction the cursor saw is still there.
 -- %(xmax)s, %(xip)s are those of the snapshot whose rows were all sent. Of %(upto)s the rest comes first: ids from %(from)s on;
 -- %(also)s is the same where that rest is to be found by id, else above every id. A pack may begin up to 31 ids before that, and some of it be
--- "known". Rows of the log come until there are more than %(piece)s changes.
+-- "known". Rows of the log come until there are more than %(limit)s changes.
 WITH seen AS MATERIALIZED (
     SELECT sseapp.epoch() AS epoch, pg_current_snapshot()::text AS snapshot,
            sseapp.greatest_xid()::text AS greatest,
@@ -54,8 +54,8 @@ FROM seen LEFT JOIN LATERAL (
                   AND (c.xid >= %(xmax)s::xid8 OR c.id > %(also)s - 32 OR c.xid = ANY (ARRAY(
                       SELECT unnest(%(xip)s::xid8[]) EXCEPT SELECT pg_snapshot_xip(pg_current_snapshot()))))
                   AND (n.is_new OR c.id > %(from)s - 32 AND c.id + c.changes > %(from)s)
-                ORDER BY n.is_new, c.id LIMIT %(piece)s + 1) p) w
-    WHERE w.before <= %(piece)s
+                ORDER BY n.is_new, c.id LIMIT %(limit)s + 1) p) w
+    WHERE w.before <= %(limit)s
     ORDER BY w.is_new, w.id) r ON true;
 
 -- name: rows
@@ -76,7 +76,7 @@ FROM seen LEFT JOIN LATERAL (
 -- name: prune
 SELECT sseapp.prune(%(retention)s * interval '1 second', %(size)s);
 
--- name: glance
+-- name: read_lease
 -- What read_first tells of the pace, at a tenth of its price.
 SELECT pg_current_snapshot()::text, p.last_value, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
 FROM sseapp.pace p;
@@ -85,7 +85,7 @@ FROM sseapp.pace p;
 -- A transaction id that is above all given out before.
 SELECT pg_current_xact_id()::text;
 
--- name: quicken
+-- name: extend_lease
 -- Should the lease be lost in a crash, then the writers ring: nobody need wait for the disk.
 SET LOCAL synchronous_commit = off; SELECT sseapp.quicken(%(milliseconds)s);
 

@@ -14,6 +14,7 @@ from harness.sse import Block, Parser
 from sseapp.config import Settings
 from sseapp.delivery.subscription import ChangesStream
 from sseapp.postgres import schema
+from sseapp.postgres.change_log import ChangeLog
 from sseapp.postgres.database import Connection
 from sseapp.process import Runtime
 
@@ -36,8 +37,8 @@ class Client:
     """A subscriber of all items."""
 
     def __init__(self, runtime: Runtime, last_id: str = "", *args: tuple[str, str]) -> None:
-        self._subscription = ChangesStream(runtime, "item", args, last_id or None)
-        self._frames = self._subscription.frames()
+        self._subscription = ChangesStream(runtime.services, "item", args, last_id or None)
+        self._frames = self._subscription.body()
         self._parser = Parser()
         self._parser.last_id = last_id
         self.heard = Heard(last_id)
@@ -81,11 +82,11 @@ class Bench:
 
     def connect(self) -> None:
         """The listener's connection; again after a crash."""
-        self._connection = self._stack.enter_context(closing(self.runtime.database.connect()))
-        self.runtime.listener._join(self._connection)
+        self._log = self._stack.enter_context(closing(ChangeLog(self.runtime.database.connect())))
+        self.runtime.listener._join(self._log)
 
     def read(self) -> None:
-        self.runtime.listener._read(self._connection)
+        self.runtime.listener._read(self._log)
 
     def client(self, last_id: str = "", *args: tuple[str, str]) -> Client:
         return self._stack.enter_context(closing(Client(self.runtime, last_id, *args)))

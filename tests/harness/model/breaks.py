@@ -14,6 +14,7 @@ from sseapp.live.listener import Listener
 from sseapp.live.replay import Missed
 from sseapp.log.cursor import Cursor, Scope, Snapshot
 from sseapp.postgres import change_log
+from sseapp.postgres.change_log import ChangeLog
 
 BREAKS = {}
 """By name: the break, and the faults that it shows under."""
@@ -27,16 +28,16 @@ def _breaks(**faults):
     return register
 
 
-@_breaks(piece=(50,), size=(1 << 22,))
+@_breaks(batch=(50,), size=(1 << 22,))
 def the_cursor_is_the_greatest_id(monkeypatch):
-    read = change_log.read
+    read = ChangeLog.read
 
-    def above(connection, cursor, *, sent, **how):
-        batch = read(connection, cursor, sent=sent, **how)
+    def above(log, cursor, *, sent, **how):
+        batch = read(log, cursor, sent=sent, **how)
         return replace(batch, changes=tuple(change for change in batch.changes if change.id > sent))
 
     above.__kwdefaults__ = read.__kwdefaults__
-    monkeypatch.setattr(change_log, "read", above)
+    monkeypatch.setattr(ChangeLog, "read", above)
 
 
 @_breaks()
@@ -48,8 +49,8 @@ def no_clause_on_what_was_in_flight(monkeypatch):
 def the_rings_end_is_noted_after_the_read(monkeypatch):
     stand = ChangesStream._start_at
 
-    def late(self, position, upto, **has):
-        del position
+    def late(self, frame_number, upto, **has):
+        del frame_number
         stand(self, self._channel.ring.end, upto, **has)
 
     monkeypatch.setattr(ChangesStream, "_start_at", late)
@@ -73,20 +74,20 @@ def snapshots_are_not_cut_to_the_log(monkeypatch):
 
 @_breaks(cut=60)
 def what_was_missed_is_told_in_order_of_id_alone(monkeypatch):
-    def frames(self, scope: Scope):
-        events = tuple(sorted((*self.rest, *self.new), key=lambda event: event.position))
+    def encoded_at_once(self, scope: Scope):
+        events = tuple(sorted((*self.rest, *self.new), key=lambda event: event.number))
         return encoded(events, scope.ids(self.upto, self.cursor.after or self.cursor.upto), complete=True)
 
-    monkeypatch.setattr(Missed, "frames", frames)
+    monkeypatch.setattr(Missed, "encoded", encoded_at_once)
 
 
 @_breaks(cut=60)
 def what_was_missed_has_one_kind_of_ids(monkeypatch):
-    def frames(self, scope: Scope):
+    def encoded_at_once(self, scope: Scope):
         ids = scope.ids(self.upto, self.cursor.after or self.cursor.upto)
         return encoded((*self.rest, *self.new), ids, complete=True)
 
-    monkeypatch.setattr(Missed, "frames", frames)
+    monkeypatch.setattr(Missed, "encoded", encoded_at_once)
 
 
 # beyond the six of the design
@@ -107,7 +108,7 @@ def a_heartbeat_tells_less_than_was_told(monkeypatch):
     heartbeat = LogProgress.heartbeat
 
     def hasty(self):
-        self._told = self._reached
+        self._last_event = self._read_to
         return heartbeat(self)
 
     monkeypatch.setattr(LogProgress, "heartbeat", hasty)
@@ -124,7 +125,7 @@ def the_end_of_a_piece_counts_as_the_end_of_the_batch(monkeypatch):
 @_breaks(cut=60)
 def half_a_change_counts_as_all_of_it(monkeypatch):
     sees = Cursor.sees
-    monkeypatch.setattr(Cursor, "sees", lambda self, xid, position: sees(self, xid, position - position % 2))
+    monkeypatch.setattr(Cursor, "sees", lambda self, xid, number: sees(self, xid, number - number % 2))
 
 
 @_breaks(prune=30)
@@ -140,14 +141,14 @@ def the_listener_does_not_look_at_the_horizon(monkeypatch):
 
 @_breaks(fail_over=10, drop=60)
 def the_listeners_cursor_moves_before_the_reset(monkeypatch):
-    def join(self, connection):
-        now = change_log.log_end(connection)
-        if self._cursor is None or now.epoch != self._epoch or change_log.expiry(connection, self._cursor):
+    def join(self, log):
+        now = log.end()
+        is_new = self._cursor is None or now.epoch != self._epoch or log.expiry(self._cursor)
+        if is_new:
             self._cursor, self._epoch, self._sent = Cursor(now.upto), now.epoch, now.greatest_id
-            self._hub.refresh()
+        self._registry.refresh()
+        if is_new:
             self._hub.begin(now.epoch, now.upto, "the listener began anew")
-        else:
-            self._hub.refresh()
 
     monkeypatch.setattr(Listener, "_join", join)
 

@@ -58,7 +58,7 @@ class Streaming(Client):
             return
         parser, self._is_reset = Parser(), False
         try:
-            for data in subscription.frames():
+            for data in subscription.body():
                 for block in parser.feed(self._received(data)):
                     self._take(block)
                 self.cursor = parser.last_id or self.cursor

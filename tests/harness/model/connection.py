@@ -6,7 +6,7 @@ Before and after each statement the caller pauses, so that anything may happen t
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import zip_longest
 
 from harness.model.postgres import PACK, WATCH, Snapshot, text
@@ -54,7 +54,7 @@ class Queries:
         """Not the catalog's rows, but the tables they make."""
         return [table(name, self._postgres.generations[WATCH[name]]) for name in WATCH]
 
-    def position(self, _):
+    def log_end(self, _):
         db = self._postgres
         horizon = db.horizon
         return [(db.epoch, str(db.snapshot), str(db.greatest), db.greatest_id, str(horizon.snapshot), horizon.id)]
@@ -65,19 +65,19 @@ class Queries:
         rows = [row for row in self._rows() if row.xid >= int(p["xmax"]) or row.xid in xip]
         # the bell rings at random, see wait_for_notify(): the lease stays as it was; harness.pace_model is about it
         lease, clock = 1, 2 * 10**12
-        is_all = sum(row.count for row in rows) <= p["piece"] and sum(map(_size, rows)) <= p["bytes"]
+        is_all = sum(row.count for row in rows) <= p["batch"] and sum(map(_size, rows)) <= p["bytes"]
         above = None if is_all else rows[0].id - 1
         head = (*self._horizon, str(db.snapshot), str(db.greatest), lease, clock, above)
         return [(*head, *[None] * 9), *((*[None] * 7, *row.selected) for row in rows if is_all)]
 
-    def glance(self, _):
+    def read_lease(self, _):
         return [(str(self._postgres.snapshot), 1, 2 * 10**12)]
 
     def fence(self, _):
         self._postgres.latest_completed = self._postgres.take_xid()
         return [(str(self._postgres.latest_completed),)]
 
-    def quicken(self, _):
+    def extend_lease(self, _):
         return []
 
     def read_next(self, p):
@@ -109,7 +109,7 @@ class Queries:
         there = any(row.xid == int(p["last"]) for row in self._rows())
         head = (db.epoch, str(db.snapshot), str(db.greatest), str(db.horizon.snapshot), db.horizon.id, there)
         known = [0 if not upto.sees(row.xid) else max(p["from"] - row.id, 0) for row in rows]
-        found = _until(rows[: p["piece"] + 1], p["piece"] + 1, known)
+        found = _until(rows[: p["limit"] + 1], p["limit"] + 1, known)
         return _joined(head, [row.selected for row in found], 9)
 
     def rows(self, statement):
@@ -154,7 +154,7 @@ def _joined(head, rows, width):
 
 def _piece(rows, p):
     """Rows until so many changes or bytes are there; then a row of nulls where there are more."""
-    first = _until(rows, p["piece"])
+    first = _until(rows, p["batch"])
     fit = [row for at, row in enumerate(first) if sum(map(_size, first[:at])) < p["bytes"]]
     return [row.selected for row in fit] + [(None,) * 9] * (len(fit) < len(rows))
 
@@ -250,7 +250,7 @@ class Database:
             return self.queries.rows(statement)
         return getattr(self.queries, _NAMES[statement])(parameters)
 
-    def load(self, connection=None):
+    @staticmethod
+    def load(connection):
         """The watched tables, as of one moment."""
-        with nullcontext(connection) if connection else self.connection() as session:
-            return {found.watch: found for found in session.query(statements.named("catalog")["load"])}
+        return {found.watch: found for found in connection.query(statements.named("catalog")["load"])}

@@ -60,10 +60,22 @@ class Lock:
 
 
 class Condition(Lock):
-    """A wait is one pause: it may end for no reason, which is allowed."""
+    """``wait_for`` is one pause: it may end too early, which is allowed. ``wait`` lasts until it is notified."""
+
+    def __init__(self):
+        super().__init__()
+        self._notified = 0
+
+    acquire = Lock.__enter__
+    release = Lock.__exit__
 
     def notify_all(self):
-        pass
+        self._notified += 1
+
+    def wait(self, timeout=None):
+        before = self._notified
+        while not self.wait_for(lambda: self._notified > before, timeout):
+            pass
 
     def wait_for(self, predicate, timeout=None):
         del timeout

@@ -18,21 +18,23 @@ from harness.model.oracle import ASKED, ViolationError
 from harness.model.postgres import Postgres
 from harness.model.tasks import Clock, Event, Task, Threading
 
+from sseapp.delivery.services import Services
 from sseapp.delivery.stream_limit import StreamLimit
 from sseapp.errors import UnavailableError
 from sseapp.live.hub import Hub
 from sseapp.live.listener import Listener
-from sseapp.live.result import Result, Results
+from sseapp.live.registry import TableRegistry
+from sseapp.live.result import LiveResult, LiveResults
 from sseapp.log.cursor import Snapshot
 from sseapp.log.pace import Pace
-from sseapp.postgres import catalog, change_log
-from sseapp.process import Runtime
+from sseapp.postgres import catalog
+from sseapp.postgres.change_log import ChangeLog
 from sseapp.query.query import parse as parse_query
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 _CLOCKED = ("delivery.subscription", "delivery.progress", "live.listener", "live.result", "delivery.long_poll")
 _FRAMED = ("live.channel", "live.hub", "events.ring")
-_THREADED = ("live.channel", "live.hub", "live.listener", "live.result")
+_THREADED = ("live.channel", "live.hub", "live.listener", "live.registry", "live.result", "single_flight")
 
 
 @dataclass(frozen=True)
@@ -47,27 +49,28 @@ class Faults:
     fail_over: int = 0
     prune: int = 0
     reset: int = 0
-    piece: tuple[int, ...] = (1, 2, 3, 50)
+    batch: tuple[int, ...] = (1, 2, 3, 50)
     limit: tuple[int, ...] = (10_000,)
     ring: tuple[int, ...] = (1 << 20,)
-    storm: tuple[int, ...] = (10_000,)
+    large: tuple[int, ...] = (10_000,)
     frame: tuple[int, ...] = (1, 700, 1 << 18)
     size: tuple[int, ...] = (1, 100, 1 << 22)
 
 
-class Worker(Runtime):
+class Worker(Services):
     """A process: the real hub, listener and subscriptions on the simulated database."""
 
     def __init__(self, postgres, queries, faults, choose):
         self.settings = SimpleNamespace(retry=2.0, heartbeat=15.0, limit=choose.choice(faults.limit))
         self.closing = Event()
         self.database = Database(postgres, queries)
-        ring, piece, storm = choose.choice(faults.ring), choose.choice(faults.piece), choose.choice(faults.storm)
-        self.hub = Hub(self.database.load, ring=ring, rings=16 * ring, clock=self.now)
+        ring, batch, limit = choose.choice(faults.ring), choose.choice(faults.batch), choose.choice(faults.large)
+        self.hub = Hub(ring=ring, rings=16 * ring, clock=self.now)
+        self.registry = TableRegistry(lambda: self.database.run(Database.load), self.hub.install)
         pace = Pace(busy=100, poll=0.005, tick=2.0)
-        self.listener = Listener(self.database, self.hub, pace=pace, tick=2.0, piece=piece, storm=storm)
+        self.listener = Listener(self._open_log, self.registry, self.hub, pace=pace, tick=2.0, batch=batch, limit=limit)
         self.stream_limit = StreamLimit(1000)
-        self.results = Results(self.database, self.hub, self.closing.is_set)
+        self.results = LiveResults(self.database, self.hub, self.closing.is_set)
         self.hub.worker = self
         self.tasks = [Task("listener", self.listener._run)]
 
@@ -75,11 +78,15 @@ class Worker(Runtime):
         """As the runtime's, but that ``limit`` is of what is missed, not of rows."""
         if not self.hub.ready.is_set():
             raise UnavailableError
-        found = catalog.resolve(self.hub.tables, path)
+        found = catalog.resolve(self.registry.tables, path)
         return found, parse_query(found, args)
 
-    def now(self):
+    @staticmethod
+    def now():
         return NOW
+
+    def _open_log(self, *, soon):
+        return ChangeLog(self.database.connect(soon=soon))
 
     def drop_connections(self):
         for session in self.database.sessions:
@@ -172,7 +179,7 @@ class World:
 
     def _forgetful_crash(self):
         """Only where the listeners know what is lost; clients that read it before them would not be told."""
-        if all(worker.hub.position == self._end for worker in self.workers):
+        if all(worker.hub.upto == self._end for worker in self.workers):
             self.postgres.forgetful_crash(self.choose.randint(1, 3))
 
     def _fail_over(self):
@@ -187,7 +194,7 @@ class World:
     def settle(self):
         """Everything ends well: no more faults, no more writes, and everyone is told."""
         self._applications.end()
-        self._go_on_until(lambda: all(worker.hub.position == self._end for worker in self.workers))
+        self._go_on_until(lambda: all(worker.hub.upto == self._end for worker in self.workers))
         for client in self.clients:
             client.silent = 0
         self._go_on_until(lambda: all(client.silent > 3 for client in self.clients))
@@ -228,7 +235,7 @@ class World:
 
 def _start(name, run):
     """What a live result has run beside everything else is a task of its worker."""
-    result: Result = run.__self__
+    result: LiveResult = run.__self__
     result._hub.worker.tasks.append(Task(name, run))
 
 
@@ -253,7 +260,9 @@ def simulated(choose, faults):
         frame = choose.choice(faults.frame)
         for module in _FRAMED:
             stack.enter_context(patch(f"sseapp.{module}.FRAME_SIZE", frame))
-        stack.enter_context(patch.dict(change_log.read.__kwdefaults__, size=choose.choice(faults.size)))
+        stack.enter_context(patch("concurrent.futures._base.threading", Threading))
+        stack.enter_context(patch("sseapp.postgres.shape_check.current_tables", Database.load))
+        stack.enter_context(patch.dict(ChangeLog.read.__kwdefaults__, size=choose.choice(faults.size)))
         logger, loud = logging.getLogger("sseapp"), _Loud()
         logger.addHandler(loud)
         stack.callback(logger.removeHandler, loud)

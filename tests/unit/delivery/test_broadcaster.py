@@ -17,9 +17,9 @@ from sseapp.delivery import broadcaster
 from sseapp.delivery import client as client_module
 from sseapp.delivery import progress as progress_module
 from sseapp.delivery.broadcaster import Broadcaster
-from sseapp.delivery.client import HandedOverError
 from sseapp.delivery.progress import LogProgress, Progress
 from sseapp.delivery.socket_io import STALL, chunk
+from sseapp.errors import HandedOverError
 from sseapp.events.ring import Frame
 from sseapp.live import channel
 from sseapp.live.channel import Channel
@@ -30,7 +30,7 @@ either_way = pytest.mark.parametrize("chunked", [True, False], ids=["in a group"
 
 
 class Hub:
-    position = Snapshot(9)
+    upto = Snapshot(9)
 
 
 class Follower:
@@ -39,12 +39,12 @@ class Follower:
     handed_over = False
     follows = True
 
-    def __init__(self, channel, position=0):
+    def __init__(self, channel, frame_number=0):
         self.channel = channel
-        self.progress = Progress(channel, position)
+        self.progress = Progress(channel, frame_number)
         self.closed = self.was_cut = False
 
-    def frames(self, *, follow, reset):
+    def body(self, *, follow, reset):
         self.channel = Channel(limit=1 << 30)
         self.progress = Progress(self.channel)
         yield reset.reason.encode()
@@ -78,9 +78,9 @@ class Ground:
         self.sockets += [ours, theirs]
         return ours, theirs
 
-    def client(self, position=0, *, progress=None, pair=None, chunked=True):
+    def client(self, frame_number=0, *, progress=None, pair=None, chunked=True):
         ours, theirs = pair or self.pair()
-        follower = Follower(self.channel, position)
+        follower = Follower(self.channel, frame_number)
         follower.progress = progress or follower.progress
         with pytest.raises(HandedOverError):
             self.broadcaster.hand_over(ours.fileno(), follower, chunked=chunked)
@@ -152,7 +152,7 @@ def test_those_who_stand_alike_share_their_standing(ground):
 
 def test_who_stands_elsewhere_is_told_what_it_lacks_and_then_comes_in(ground):
     (one, first), _ = ground.client(), ground.tell(b"a")
-    (two, second), (three, third) = ground.client(position=0), ground.client(position=1)
+    (two, second), (three, third) = ground.client(frame_number=0), ground.client(frame_number=1)
     ground.broadcaster._pass()
     assert [_taken(stream) for stream in (first, second, third)] == [chunk(b"a"), chunk(b"a"), b""]
     ground.tell(b"b")
@@ -206,7 +206,7 @@ def test_who_goes_leaves_the_others_where_they_are(ground):
     second.close()
     ground.broadcaster._pass()
     assert two.closed
-    assert (ground.channel.watcher, ground.broadcaster._groups, dict(ground.broadcaster._by_channel)) == (None, {}, {})
+    assert (ground.channel.watcher, ground.broadcaster._groups, ground.broadcaster._clients) == (None, {}, {})
 
 
 @either_way
@@ -424,7 +424,7 @@ def test_a_heartbeat_goes_to_no_one_who_got_the_descriptor_meanwhile(ground):
 
     def closed_while_another_comes():
         close()
-        came.append(ground.client(position=4, pair=pair)[1])
+        came.append(ground.client(frame_number=4, pair=pair)[1])
 
     follower.close = closed_while_another_comes
     ground.channel.watcher = None

@@ -16,7 +16,7 @@ SCOPE = Scope.of("epoch", "query")
 
 
 class Hub:
-    position = Snapshot(9)
+    upto = Snapshot(9)
 
 
 class Log(Channel):
@@ -36,8 +36,8 @@ class Told:
         return self.ready if self._only in (None, seen) else b""
 
 
-def _in_log(position=0, upto=5, *, has_id=True, channel=CHANNEL, hub=None):
-    return LogProgress(channel, position, hub or Hub(), Snapshot(upto), has_id=has_id)
+def _in_log(frame_number=0, upto=5, *, has_id=True, channel=CHANNEL, hub=None):
+    return LogProgress(channel, frame_number, hub or Hub(), Snapshot(upto), has_id=has_id)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def _in_log(position=0, upto=5, *, has_id=True, channel=CHANNEL, hub=None):
     [
         (Progress(CHANNEL, 1), Progress(CHANNEL, 2)),
         (Progress(CHANNEL, 1), Progress(OTHER, 1)),
-        (_in_log(), _in_log(position=1)),
+        (_in_log(), _in_log(frame_number=1)),
         (_in_log(), _in_log(channel=OTHER)),
         (_in_log(), _in_log(upto=6)),
         (_in_log(), _in_log(has_id=False)),
@@ -72,7 +72,7 @@ def test_a_copy_goes_on_alone():
     copied = progress.copied()
     channel.append(Frame(Snapshot(1), Snapshot(1), raw=b"a"))
     assert progress.take() == b"a"
-    assert (progress.position, copied.position) == (1, 0)
+    assert (progress.frame_number, copied.frame_number) == (1, 0)
     assert copied.take() == b"a"
 
 
@@ -92,7 +92,7 @@ def test_who_was_told_more_may_not_be_given_an_id_that_says_less():
     one, other = _in_log(upto=5, channel=channel), _in_log(upto=5, channel=channel)
     channel.append(Told(4, 8, complete=False))
     one.take()
-    other.position = one.position
+    other.frame_number = one.frame_number
     assert not one.is_like(other)
 
 
@@ -139,10 +139,10 @@ BEATS = {
 def test_a_heartbeat_claims_what_was_told_and_no_more(steps):
     hub, channel = Hub(), Log(limit=100)
     progress = _in_log(channel=channel, hub=hub)
-    for frame, position, claimed in steps:
+    for frame, upto, claimed in steps:
         if frame is not None:
             channel.append(frame)
-        hub.position = position and Snapshot(position)
+        hub.upto = upto and Snapshot(upto)
         progress.take()
         assert progress.heartbeat() == _beat(claimed)
 
@@ -184,7 +184,7 @@ def test_who_has_no_id_yet_is_given_one_when_all_of_it_was_told():
 def test_what_comes_while_it_looks_is_told_before_it_is_claimed(before):
     class Telling:
         @property
-        def position(self):
+        def upto(self):
             channel.append(Told(6, 9, complete=True))
             return Snapshot(9)
 

@@ -12,7 +12,7 @@ def test_places_are_taken_up_to_the_limit_and_given_back():
     stream_limit = StreamLimit(2)
     stream_limit.acquire()
     stream_limit.acquire()
-    with pytest.raises(OverloadedError, match="All 2 stream_limit"):
+    with pytest.raises(OverloadedError, match="All 2 stream slots"):
         stream_limit.acquire()
     assert (stream_limit.open, stream_limit.refused, stream_limit.cut) == (2, 1, 0)
     stream_limit.release()
@@ -23,13 +23,13 @@ def test_places_are_taken_up_to_the_limit_and_given_back():
 def test_fewer_may_be_held_by_the_host():
     stream_limit = StreamLimit(3, 1)
     stream_limit.acquire(occupies_host=True)
-    with pytest.raises(OverloadedError, match="All 1 stream_limit"):
+    with pytest.raises(OverloadedError, match="All 1 stream slots"):
         stream_limit.acquire(occupies_host=True)
     stream_limit.acquire()
     stream_limit.release(occupies_host=True)
     stream_limit.acquire(occupies_host=True)
     stream_limit.acquire()
-    with pytest.raises(OverloadedError, match="All 3 stream_limit"):
+    with pytest.raises(OverloadedError, match="All 3 stream slots"):
         stream_limit.acquire()
     assert (stream_limit.open, stream_limit.refused) == (3, 2)
 

@@ -7,9 +7,10 @@ from harness.sse import Parser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sseapp.errors import OverrunError
 from sseapp.events import sse
 from sseapp.events.event import Event
-from sseapp.events.ring import FRAME_SIZE, Frame, OverrunError, Ring, encoded, frames
+from sseapp.events.ring import FRAME_SIZE, Frame, Ring, encoded, frames
 from sseapp.log.change import Batch
 from sseapp.log.cursor import Cursor, Scope, Snapshot, decode, encode
 

@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from sseapp.errors import NotFoundError, UnavailableError
+from sseapp.errors import OverrunError, ResetError
 from sseapp.events.event import Event
-from sseapp.events.ring import Frame, OverrunError
-from sseapp.live.channel import Channel, ResetError
+from sseapp.events.ring import Frame
+from sseapp.live.channel import Channel
 from sseapp.log.cursor import Snapshot
 
 FOREVER = 30.0
@@ -47,7 +47,7 @@ class Beside:
         return self
 
 
-def test_frames_are_read_from_a_position_on(channel):
+def test_frames_are_read_from_a_number_on(channel):
     one, two = _frame(b"1"), _frame(b"2")
     assert channel.read(0) == ([], 0)
     channel.append(one)
@@ -67,14 +67,14 @@ def test_the_end_comes_after_what_was_there_before_it(channel):
     channel.append(_frame())
     channel.end("renamed")
     channel.end("and dropped")
-    frames, position = channel.read(0)
+    frames, after = channel.read(0)
     assert len(frames) == 1
     with pytest.raises(ResetError) as raised:
-        channel.read(position)
+        channel.read(after)
     assert raised.value.reason == str(raised.value) == "renamed", "the first reason stays"
 
 
-def test_what_is_at_a_position_is_joined_once_for_all(channel):
+def test_what_follows_a_frame_is_joined_once_for_all(channel):
     channel.append(_frame(b"1"))
     assert channel.joined(0) is channel.joined(0)
     channel.append(_frame(b"2"))
@@ -114,7 +114,7 @@ def test_what_is_joined_says_what_it_tells_of(frames, told, upto):
     for frame in frames:
         channel.append(frame)
     joined = channel.joined(0)
-    assert [of and of.xmax for of in (joined.told, joined.upto)] == [told, upto]
+    assert [of and of.xmax for of in (joined.last_event, joined.last_id)] == [told, upto]
 
 
 @pytest.mark.parametrize(
@@ -148,74 +148,3 @@ def test_a_wait_is_over_at_once_where_there_is_something(channel):
 def test_a_wait_lasts_no_longer_than_its_timeout(channel):
     channel.wait(0, 0.001, _never)
     assert channel.read(0) == ([], 0)
-
-
-class Flight:
-    """A read that several ask for while it is under way."""
-
-    def __init__(self, channel, outcome, key="key"):
-        self.reads = 0
-        self._channel, self._outcome, self._key = channel, outcome, key
-        self._started, self._land = threading.Event(), threading.Event()
-        self.callers = [Beside(self._ask)]
-        assert self._started.wait(FOREVER)
-
-    def _ask(self):
-        return self._channel.shared(self._key, self._read)
-
-    def _read(self):
-        self.reads += 1
-        self._started.set()
-        assert self._land.wait(FOREVER)
-        if isinstance(self._outcome, BaseException):
-            raise self._outcome
-        return self._outcome
-
-    def join(self, count):
-        """``count`` more ask for it; they wait in the channel before this returns."""
-        flight = self._channel._flights[self._key]
-        waiting, wait = threading.Semaphore(0), flight._landed.wait
-
-        def counted(*args):
-            waiting.release()
-            return wait(*args)
-
-        flight._landed.wait = counted
-        self.callers += [Beside(self._ask) for _ in range(count)]
-        for _ in range(count):
-            assert waiting.acquire(timeout=FOREVER)
-
-    def land(self):
-        self._land.set()
-        return [caller.join() for caller in self.callers]
-
-
-def test_all_who_ask_while_a_read_is_under_way_share_it(channel):
-    flight = Flight(channel, "rows")
-    flight.join(3)
-    assert [caller.result for caller in flight.land()] == ["rows"] * 4
-    assert flight.reads == 1
-    assert channel.shared("key", lambda: "newer rows") == "newer rows", "who comes later reads anew"
-
-
-def test_other_keys_are_other_reads(channel):
-    flight = Flight(channel, "rows")
-    assert channel.shared("another key", lambda: "others") == "others"
-    flight.land()
-
-
-def test_an_error_of_the_read_is_everyones(channel):
-    flight = Flight(channel, NotFoundError("gone"))
-    flight.join(2)
-    errors = {caller.error for caller in flight.land()}
-    assert len(errors) == 1
-    assert isinstance(errors.pop(), NotFoundError)
-    assert channel.shared("key", lambda: "rows") == "rows", "and is not kept"
-
-
-def test_who_waits_for_a_reader_that_was_killed_is_told_to_try_again(channel):
-    flight = Flight(channel, SystemExit())
-    flight.join(1)
-    reader, waiter = flight.land()
-    assert isinstance(reader.error, SystemExit)
-    assert isinstance(waiter.error, UnavailableError)

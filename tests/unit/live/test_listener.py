@@ -18,7 +18,7 @@ class Away:
         self._errors = iter(errors)
         self.soon = []
 
-    def connect(self, *, soon):
+    def __call__(self, *, soon):
         self.soon.append(soon)
         raise next(self._errors)
 
@@ -43,7 +43,7 @@ def tried(monkeypatch):
     def tried(*errors):
         database = Away(errors)
         pace = Pace(busy=1, poll=1, tick=1, notify=None)
-        listener = Listener(database, None, pace=pace, tick=1, piece=1, storm=1)
+        listener = Listener(database, None, None, pace=pace, tick=1, batch=1, limit=1)
         waits = Impatient(len(errors))
         monkeypatch.setattr(listener, "_stopping", waits)
         listener._run()

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sseapp.log.cursor import MAX_LENGTH, Cursor, MalformedCursorError, Scope, Snapshot, _check, decode, encode
+from sseapp.errors import MalformedCursorError
+from sseapp.log.cursor import MAX_LENGTH, Cursor, Scope, Snapshot, _check, decode, encode
 
 MOST = (1 << 63) - 1
 SCOPE = Scope.of("7411-1-16384-b0a1", "orders status=eq.paid")
@@ -155,8 +156,8 @@ def test_what_is_written_is_read_again(cursor):
 def test_the_ids_of_a_batch_are_those_of_its_cursors(cursor):
     ids = SCOPE.ids(cursor.upto, cursor.after)
     assert ids.end() == encode(Cursor(cursor.upto), SCOPE)
-    if cursor.position is not None:
-        assert ids.at(cursor.position) == encode(cursor, SCOPE)
+    if cursor.event_number is not None:
+        assert ids.at(cursor.event_number) == encode(cursor, SCOPE)
 
 
 def test_a_usual_cursor_is_short():
@@ -239,7 +240,7 @@ def _is_sound(cursor):
             xmin, xmax, _ = str(snapshot).split(":")
             assert int(xmin) & 0xFFFFFFFF
             assert int(xmax) & 0xFFFFFFFF
-    assert cursor.position is None or 0 <= cursor.position <= MOST
+    assert cursor.event_number is None or 0 <= cursor.event_number <= MOST
 
 
 @given(st.text(st.sampled_from("0123456789abcXYZ_-.~"), max_size=60))

@@ -47,6 +47,6 @@ class Pruner:
                         if self._stopping.is_set():
                             break
             except SseappError as error:
-                _log.warning("The log could not be pruned and is tried again: %s", error.detail)
+                _log.warning("The log could not be pruned and is tried again: %s", error)
             except Exception:  # noqa: BLE001  # logged; a pruner that has ended would let the log grow without end
                 _log.exception("The pruner failed; it is tried again.")

@@ -39,7 +39,7 @@ class Inspector:
                 self._database.run(_inspect)
                 self._failing = False
             except SseappError as error:
-                self._failed(error.detail)
+                self._failed(str(error))
             except Exception:  # noqa: BLE001  # logged; without it no change of a table's shape would be told
                 _log.exception("The inspector failed; it is tried again.")
 

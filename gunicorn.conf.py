@@ -12,7 +12,7 @@ from typing import Any
 def _number(variable: str, default: int) -> int:
     text = os.environ.get(variable, "").strip() or str(default)
     if not re.fullmatch("[1-9][0-9]{0,8}", text):
-        raise SystemExit(f"{variable}={text!r} is not valid; use a whole number of at least 1.")
+        raise SystemExit(f"{variable}={text!r} is not valid: use a whole number of at least 1.")
     return int(text)
 
 

@@ -9,10 +9,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
-import psycopg2
-from psycopg2 import extensions
-
-from sseapp import concurrency, durations
+from sseapp import concurrency, database_url, durations
 from sseapp.errors import SettingError
 
 _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -25,12 +22,12 @@ def _seconds(text: str, days: int = 1) -> float:
     try:
         return durations.seconds(text, minimum=0.001, maximum=days * durations.DAY)
     except ValueError:
-        raise ValueError(f"a duration such as 500ms, 15s, 2m or 1h, at most {days}d") from None
+        raise ValueError(f"use a duration such as 500ms, 15s, 2m or 1h, at most {days}d") from None
 
 
 def _count(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise ValueError("a whole number of at least 1")
+        raise ValueError("use a whole number of at least 1")
     return int(text)
 
 
@@ -38,13 +35,13 @@ def _bytes(text: str) -> int:
     match = re.fullmatch(r"([1-9][0-9]{0,15})([kmg]?)", text.lower())
     size = int(match[1]) * _BYTES[match[2]] if match else 0
     if not 0 < size <= _LARGEST * _BYTES["g"]:
-        raise ValueError(f"a size such as 512k, 4m or 1g, at most {_LARGEST}g")
+        raise ValueError(f"use a size such as 512k, 4m or 1g, at most {_LARGEST}g")
     return size
 
 
 def _switch(text: str) -> bool | None:
     if text not in {"", "on", "off"}:
-        raise ValueError("on or off")
+        raise ValueError("use on or off")
     return {"on": True, "off": False}.get(text)
 
 
@@ -52,18 +49,10 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
     if not all(map(_HOST.fullmatch, names)):
         raise ValueError(
-            "host names or addresses without port, separated by commas, "
+            "use host names or addresses without port, separated by commas, "
             "such as www.example.com,10.0.0.1,[2001:db8::1], or *"
         )
     return names
-
-
-def _dsn(text: str) -> str:
-    try:
-        extensions.parse_dsn(text)
-    except psycopg2.ProgrammingError:
-        raise ValueError("a PostgreSQL URL such as postgresql://user:password@localhost/mydb") from None
-    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +78,11 @@ class Settings:
     """All settings of a process; durations in seconds, sizes in bytes."""
 
     database_url: str = _setting(
-        "DATABASE_URL", _dsn, "", "the database; unset: the embedded PostgreSQL in `.sseapp/`", secret=True
+        "DATABASE_URL",
+        database_url.check,
+        "",
+        "the database; unset: the embedded PostgreSQL in `.sseapp/`",
+        secret=True,
     )
     hosts: tuple[str, ...] = _setting(
         "SSEAPP_HOSTS", _names, "", "host names to serve besides localhost, separated by commas; `*`: any"
@@ -180,4 +173,4 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
         return setting.read(text)
     except ValueError as error:
         given = setting.variable if setting.secret else f"{setting.variable}={text!r}"
-        raise SettingError(f"{given} is not valid; use {error}.") from None
+        raise SettingError(f"{given} is not valid: {error}.") from None

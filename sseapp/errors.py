@@ -115,7 +115,19 @@ class OverloadedError(UnavailableError):
 class DatabaseError(UnavailableError):
     """The database refused a statement."""
 
-    sqlstate: str | None = None
+    def __init__(self, detail: str | None = None, *, cause: str = "", sqlstate: str | None = None) -> None:
+        """``cause`` holds the driver's words. They may name a host or a role, so only :func:`str` shows them.
+
+        ``detail``, which goes to clients, has the SQLSTATE instead.
+        """
+        super().__init__(detail)
+        self.sqlstate = sqlstate
+        if not detail and sqlstate:
+            self.detail = f"{self.detail.removesuffix('.')} (SQLSTATE {sqlstate})."
+        self._cause = cause
+
+    def __str__(self) -> str:
+        return self._cause or self.detail
 
 
 class ConnectionLostError(DatabaseError):
@@ -132,6 +144,10 @@ class LockedError(DatabaseError):
 
 class MissingRightError(DatabaseError):
     """The database role lacks a right."""
+
+
+class RowSecurityError(MissingRightError):
+    """A policy hides rows of the table from the role that sseapp connects as, so no snapshot can be complete."""
 
 
 class UndefinedError(DatabaseError):

@@ -42,7 +42,7 @@ class Periodic(ABC):
                 self.work()
                 self._failing = False
             except SseappError as error:
-                self._failed(error.detail, with_traceback=False)
+                self._failed(str(error), with_traceback=False)
             except Exception as error:  # noqa: BLE001  # logged; what this does nobody else would do
                 self._failed(str(error), with_traceback=True)
 

@@ -185,7 +185,7 @@ def _connect(settings: Settings) -> Connection:
     try:
         return Connection(dsn(settings), deadline=max(30.0, settings.deadline))
     except ConnectionLostError as error:
-        raise ConnectionLostError(f"Cannot connect to the database of DATABASE_URL: {error.detail}") from error
+        raise ConnectionLostError(f"Cannot connect to the database of DATABASE_URL: {error}") from error
 
 
 @contextmanager
@@ -193,4 +193,4 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except SseappError as error:
-        raise click.ClickException(error.detail) from error
+        raise click.ClickException(str(error)) from error

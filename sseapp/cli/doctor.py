@@ -40,7 +40,7 @@ def examine(dsn: str, settings: Settings) -> Iterator[Finding]:
     try:
         connection = Connection(dsn, deadline=settings.deadline)
     except SseappError as error:
-        yield Finding("connect", False, error.detail, "Check DATABASE_URL, and that the server is running.")
+        yield Finding("connect", False, str(error), "Check DATABASE_URL, and that the server is running.")
         return
     with closing(connection):
         for step in (_server, partial(_session, settings), _schema, _rights, _tables):
@@ -56,7 +56,7 @@ def _named(name: str) -> str:
 
 
 def _server(connection: Connection) -> Iterator[Finding]:
-    ((version, number, replica, read_only, role),) = connection.query(_named("server"))
+    ((version, number, replica, role),) = connection.query(_named("server"))
     if number < _OLDEST:
         yield Finding("connect", False, f"This is PostgreSQL {version}.", "sseapp needs PostgreSQL 14 or later.")
     elif replica:
@@ -64,10 +64,6 @@ def _server(connection: Connection) -> Iterator[Finding]:
             "Point DATABASE_URL at the primary: a replica has no NOTIFY, and its snapshots cannot serve as cursors."
         )
         yield Finding("connect", False, "This is a replica.", advice)
-    elif read_only:
-        yield Finding(
-            "connect", False, "Transactions are read-only.", "Unset default_transaction_read_only for the role."
-        )
     else:
         yield Finding("connect", True, f"PostgreSQL {version}, role {role}")
 
@@ -143,7 +139,7 @@ def _canary(connection: Connection, settings: Settings) -> Iterator[Finding]:
         schema.watch(connection, _CANARY)
     except MissingRightError as error:
         advice = "GRANT CREATE ON DATABASE lets the doctor create a table to test with."
-        yield Finding("trigger", None, f"Not tested: {error.detail}.", advice)
+        yield Finding("trigger", None, f"Not tested: {error}.", advice)
         return
     try:
         yield from _follow_canary(connection, settings)

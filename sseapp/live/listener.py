@@ -22,6 +22,7 @@ from sseapp.log.pace import Pace, Reading
 from sseapp.signals import changed
 
 _log = logging.getLogger(__name__)
+_NOT_YET = "the listener has not connected yet"
 _LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may take 4: back within 10 s of the database
 
 
@@ -75,7 +76,7 @@ class Listener:
         self._idle: str | None = None  # the snapshot of a read that found nothing
         self._stopping = threading.Event()
         self.begun = threading.Event()  # set for good when it first listens
-        self.error: str | None = "the listener has not connected yet"
+        self.error: str | None = _NOT_YET
         self.seen_at = monotonic()
         self.batches = 0
         self.changes = 0
@@ -98,7 +99,7 @@ class Listener:
             except SseappError as error:
                 # twice no answer in a short time: the server is slow, and needs the whole deadline
                 patient = isinstance(error, DeadlineError) and self.error is not None
-                self._failed(error.detail)
+                self._failed(error.detail, str(error))
             except BaseException as error:  # noqa: BLE001  # logged, and every stream is reset
                 # a fault of ours, or of a receiver that wanted to exit. Without a listener the worker would answer and
                 # deliver nothing; and nothing may be lost silently, so all subscribers start again with a snapshot
@@ -107,9 +108,9 @@ class Listener:
                 self._cursor = None
             self._stopping.wait(backoff.delay())
 
-    def _failed(self, why: str) -> None:
-        if self.error is None:
-            _log.warning("The listener has lost the database and tries again: %s", why)
+    def _failed(self, why: str, cause: str = "") -> None:
+        if self.error in {None, _NOT_YET}:
+            _log.warning("The listener cannot reach the database and tries again: %s", cause or why)
         self.error = why
         self.reconnects += 1
 

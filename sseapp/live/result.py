@@ -67,7 +67,7 @@ class LiveResult(Channel):
             except OverrunError:
                 continue
             except SseappError as error:
-                _log.warning("The live result of %s could not be read and is tried again: %s", self.table, error.detail)
+                _log.warning("The live result of %s could not be read and is tried again: %s", self.table, error)
                 self._sleep(backoff.delay())
             except Exception:  # noqa: BLE001  # logged, and its subscribers start again
                 _log.exception("The live result of %s failed.", self.table)

@@ -7,10 +7,10 @@ would break COPY there.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg2
@@ -18,6 +18,7 @@ from psycopg2 import extensions
 from psycopg2.sql import SQL, Composable
 
 from sseapp import concurrency, errors
+from sseapp.postgres import hosts
 
 T = TypeVar("T")
 _KEEPALIVE: dict[str, Any] = {
@@ -31,13 +32,20 @@ _KEEPALIVE: dict[str, Any] = {
 }
 _SESSION = """
 SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';
-SET extra_float_digits = 1; SET lc_monetary = 'C'; SET quote_all_identifiers = off; SET standard_conforming_strings = on
+SET extra_float_digits = 1; SET lc_monetary = 'C'; SET quote_all_identifiers = off;
+SET standard_conforming_strings = on; SET row_security = off; SET default_transaction_read_only = off
 """
-"""Settings that a row's text depends on. The triggers pin the same: a snapshot and a change print a row alike."""
+"""Settings that a row's text depends on; the triggers pin the same, so that a snapshot and a change print a row alike.
+
+With ``row_security`` off PostgreSQL refuses a read of which a policy would leave rows out: a snapshot is complete or is
+none. Nor may the role's default make half of what we do fail: pruning writes, and so does looking for changed shapes.
+"""
+_READ_WRITE = "SET TRANSACTION READ WRITE; "  # for the transaction that has begun already
 
 _SOON = 4.0  # seconds for what a live server does at once; a listener must be back 10 s after its database
 
 _CANCELED = "57014"
+_ROW_SECURITY = "check_enable_rls"  # the one function of PostgreSQL that says so; its SQLSTATE is that of any right
 _BY_STATE: dict[str, type[errors.DatabaseError]] = {
     "42501": errors.MissingRightError,
     "42P01": errors.UndefinedError,
@@ -59,7 +67,7 @@ _BY_CLASS: dict[str, type[errors.DatabaseError]] = {
 
 
 def translated(error: psycopg2.Error) -> errors.DatabaseError:
-    """Our error for the driver's error, with the server's message and hint."""
+    """Our error for the driver's error; its cause is the server's message and hint."""
     state = error.pgcode
     kind: type[errors.DatabaseError] | None
     if state is None:
@@ -70,10 +78,22 @@ def translated(error: psycopg2.Error) -> errors.DatabaseError:
         )
     else:
         kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
+    if error.diag.source_function == _ROW_SECURITY:
+        return _row_security(error)
     diagnostics = [error.diag.message_primary, error.diag.message_hint]
-    ours = (kind or errors.DatabaseError)(" ".join(part for part in diagnostics if part) or str(error).strip() or None)
-    ours.sqlstate = state
-    return ours
+    cause = " ".join(part for part in diagnostics if part) or str(error).strip()
+    return (kind or errors.DatabaseError)(cause=cause, sqlstate=state)
+
+
+def _row_security(error: psycopg2.Error) -> errors.RowSecurityError:
+    said = error.diag.message_primary or ""
+    quoted = re.search('"(.+)"', said)
+    table = f"the table {quoted[1]}" if quoted else "this table"
+    return errors.RowSecurityError(
+        f"Row-level security hides rows of {table} from sseapp, so its rows cannot be read completely. Have sseapp "
+        "connect as the table's owner (without FORCE ROW LEVEL SECURITY) or as a role with BYPASSRLS.",
+        sqlstate=error.pgcode,
+    )
 
 
 @contextmanager
@@ -96,16 +116,14 @@ class Connection:
         self._deadline = deadline
         self.fresh = True
         with _translating():
-            self._raw: extensions.connection = psycopg2.connect(dsn, async_=True, **_KEEPALIVE)
-        with self._closing_on_loss():
-            self._wait(min(_SOON, deadline))
+            self._raw: extensions.connection = hosts.connect(dsn, patience=min(_SOON, deadline), **_KEEPALIVE)
         settings = f"{_SESSION}; SET statement_timeout = {int(deadline * 1000)};"
         self._settings = ""
         ((backend,),) = self.query("SELECT pg_backend_pid()")
         self.pooled = backend != self._raw.info.backend_pid
         if self.pooled:
             # the pooler lends the session for one transaction; our settings must not stay in it
-            self._settings = settings.replace("SET ", "SET LOCAL ")
+            self._settings = _READ_WRITE + settings.replace("SET ", "SET LOCAL ")
         else:
             self.query(settings)
 
@@ -125,7 +143,7 @@ class Connection:
                 settings = self._settings
                 statement = settings + statement if isinstance(statement, str) else SQL(settings) + statement
             cursor.execute(statement, parameters)
-            self._wait(deadline or self._deadline)
+            hosts.wait(self._raw, deadline or self._deadline)
             return cursor.fetchall() if cursor.description else []
 
     def wait_for_notify(self, timeout: float) -> bool:
@@ -163,14 +181,6 @@ class Connection:
         except BaseException:
             self.close()
             raise
-
-    def _wait(self, deadline: float) -> None:
-        end = monotonic() + deadline
-        while (state := self._raw.poll()) != extensions.POLL_OK:
-            left = end - monotonic()
-            write = state == extensions.POLL_WRITE
-            if left <= 0 or not concurrency.wait_for(self._raw.fileno(), write=write, timeout=left):
-                raise errors.DeadlineError(f"The database did not answer within {deadline:g} s.")
 
 
 class Database:

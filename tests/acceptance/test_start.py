@@ -30,7 +30,7 @@ def test_a_setting_that_cannot_be_used(variable, value, takes):
         check=False,
     )
     assert ended.returncode != 0
-    assert f"{variable}='{value}' is not valid; use {takes}." in ended.stderr
+    assert f"{variable}='{value}' is not valid: use {takes}." in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -47,6 +47,6 @@ def test_an_address_of_the_database_that_cannot_be_used_does_not_show_its_passwo
         check=False,
     )
     assert ended.returncode != 0
-    assert "DATABASE_URL is not valid; use a PostgreSQL URL such as " in ended.stderr
+    assert 'DATABASE_URL is not valid: leave out "+psycopg2": write postgresql://' in ended.stderr
     assert "secret" not in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr

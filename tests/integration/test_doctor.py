@@ -61,7 +61,6 @@ def test_triggers_that_do_not_fire(session, pg18_dsn, harm):
     [
         ("DROP SCHEMA sseapp CASCADE", "schema", "not installed"),
         ("UPDATE sseapp.state SET digest = 'another'", "schema", "another version"),
-        ("ALTER DATABASE {} SET default_transaction_read_only = on", "connect", "read-only"),
     ],
 )
 def test_what_leaves_nothing_to_look_at_is_the_last_it_says(session, pg18_dsn, harm, step, words):

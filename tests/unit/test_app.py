@@ -10,6 +10,7 @@ from json import loads
 from pathlib import Path
 
 import pytest
+from harness.clusters import wait_until
 
 from sseapp import create_app, process
 from sseapp.config import Settings
@@ -73,6 +74,30 @@ def test_without_a_database_json_is_503_and_says_why(app):
         assert 2 <= int(answer.headers["Retry-After"]) <= 4  # twice SSEAPP_RETRY, with jitter
         assert answer.json["detail"]
         assert answer.json["title"] == "Unavailable"
+
+
+SECRETS = ("db.invalid", "clerk", "ledger", "topsecret", "127.0.0.1", "translate", "onnection refused")
+
+
+@pytest.mark.parametrize("place", ["db.invalid:5432", "127.0.0.1:{port}"])
+def test_no_answer_says_where_the_database_is_and_the_log_does(monkeypatch, caplog, port, place):
+    monkeypatch.setattr(services, "_START", 5.0)
+    place = place.format(port=port)
+    app = create_app(Settings.from_environ({"DATABASE_URL": f"postgresql://clerk:topsecret@{place}/ledger"}))
+    client, stream = app.test_client(), {"Accept": "text/event-stream"}
+    runtime = app.extensions["sseapp"].runtime()
+    try:
+        wait_until(lambda: runtime.listener.reconnects, what="the listener's first try")
+        for target in ("/tables", "/readyz", "/metrics", "/tables/orders/rows", "/tables/orders/changes"):
+            for headers in ({}, stream):
+                text = client.get(target, headers=headers).text
+                assert not [secret for secret in SECRETS if secret in text], (target, text)
+    finally:
+        runtime.close()
+    told = [record.getMessage() for record in caplog.records if "cannot reach the database" in record.getMessage()]
+    assert len(told) == 1
+    assert place.partition(":")[0] in told[0]
+    assert "topsecret" not in told[0]
 
 
 @pytest.mark.parametrize("resource", ["rows", "changes"])

@@ -96,7 +96,7 @@ def test_a_bad_value_is_refused_by_the_variables_name(variable, text):
     with pytest.raises(SettingError, match=f"^{variable}=") as raised:
         Settings.from_environ({variable: text})
     assert repr(text) in str(raised.value)
-    assert "is not valid; use " in str(raised.value), "what would do"
+    assert "is not valid: use " in str(raised.value), "what would do"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_bad_value_is_refused_by_the_variables_name(variable, text):
     ],
 )
 def test_a_bad_address_of_the_database_is_refused_without_its_password(text):
-    with pytest.raises(SettingError, match=r"^DATABASE_URL is not valid; use a PostgreSQL URL") as raised:
+    with pytest.raises(SettingError, match=r"^DATABASE_URL is not valid: ") as raised:
         Settings.from_environ({"DATABASE_URL": text})
     assert "secret" not in "".join(traceback.format_exception(raised.value))
 

@@ -2,7 +2,7 @@
 
 -- name: server
 SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(),
-       current_setting('default_transaction_read_only')::bool, current_user::text;
+       current_user::text;
 
 -- name: entrance
 SELECT CASE WHEN n.oid IS NULL THEN true ELSE has_schema_privilege(n.oid, 'USAGE') END FROM (SELECT to_regnamespace('sseapp')::oid) n(oid);

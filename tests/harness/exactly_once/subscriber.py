@@ -106,7 +106,7 @@ class Subscriber:
         if not self.last_id:
             return False
         cursor, _ = decode(self.last_id)
-        return cursor.position is None and cursor.upto.contains(end)
+        return cursor.event_number is None and cursor.upto.contains(end)
 
     async def _connection(self) -> None:
         async with asyncio.timeout(_PATIENCE):

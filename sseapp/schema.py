@@ -10,8 +10,11 @@ from sseapp import catalog, statements
 from sseapp.database import Connection
 from sseapp.errors import DatabaseError, NotInstalledError, OtherVersionError, UndefinedError
 
-PARTS = ("tables", "pace", "read", "triggers", "plain", "attach", "shape", "check", "watch", "prune", "finish")
-"""The files of an install, in order."""
+PARTS = (
+    "tables", "migrations", "pace", "read", "shape", "forms", "triggers", "templates", "functions", "plain", "attach",
+    "check", "watch", "prune", "finish",
+)  # fmt: skip
+"""The files of an install, in order; ``migrations`` stands for all of that folder's."""
 
 PATIENCE = 30.0
 """Seconds that installing and watching may take: they wait for other transactions' locks."""
@@ -117,9 +120,13 @@ def _naming(table: str) -> Iterator[None]:
         raise
 
 
+def _text(part: str) -> str:
+    return statements.migrations() if part == "migrations" else statements.text(part)
+
+
 def _install() -> str:
     mark = f"UPDATE sseapp.state SET digest = '{_digest()}';\n"  # noqa: S608 -- hexadecimal digits of our own
-    return "\n".join([*map(statements.text, PARTS), mark])
+    return "\n".join([*map(_text, PARTS), mark])
 
 
 def _uninstall() -> str:
@@ -127,4 +134,4 @@ def _uninstall() -> str:
 
 
 def _digest() -> str:
-    return blake2b("\n".join(map(statements.text, PARTS)).encode(), digest_size=8).hexdigest()
+    return blake2b("\n".join(map(_text, PARTS)).encode(), digest_size=8).hexdigest()

@@ -31,10 +31,12 @@ def read(database: Database, table: Table, question: Question, filter_: Filter) 
     Raises :exc:`~sseapp.errors.ShapeChangedError` where ``table`` is no longer what it was, and
     :exc:`~sseapp.errors.LockedError` where its lock cannot be had within a second.
     """
-    names = question.columns or [column.name for column in table.columns]
+    columns = [table.by_name[name] for name in question.columns] if question.columns else table.columns
     statement = sql.SQL(statements.named("queries")["rows"]).format(
         watch=sql.Literal(table.watch),
-        columns=sql.SQL(", ").join(sql.Identifier("t", name) for name in names),
+        columns=sql.SQL(", ").join(
+            where.shown(column, "t") + sql.SQL(" AS ") + sql.Identifier(column.name) for column in columns
+        ),
         table=sql.SQL("ONLY " if table.only else "") + sql.Identifier(table.schema, table.name),
         where=where.clause(filter_, table, "t"),
         order=where.order(question, table),

@@ -14,7 +14,7 @@ from sseapp.errors import ShapeChangedError
 from sseapp.filters import Filter
 from sseapp.operators import Operator
 from sseapp.question import Question
-from sseapp.table import Table
+from sseapp.table import Column, Table
 from sseapp.values import Form, column_type
 
 _COMPARISONS = {
@@ -27,6 +27,7 @@ _COMPARISONS = {
     Operator.IN: SQL("{} IN ({})"),
 }
 _AS_TEXT = SQL('{}::text COLLATE "C"')
+_OUTPUT = SQL("CASE WHEN num_nulls({0}) = 0 THEN format('%s', {0}) END")
 _AS_SHOWN = SQL("""(to_json({}) #>> '{{}}') COLLATE "C" """)
 # not IS NULL: a composite whose fields are all null is a value in JSON
 _NULL = {Operator.IS_NULL: SQL("{} IS NOT DISTINCT FROM NULL"), Operator.IS_NOT_NULL: SQL("{} IS DISTINCT FROM NULL")}
@@ -34,6 +35,11 @@ _SHOWN_NULL = {
     Operator.IS_NULL: SQL("coalesce(json_typeof(to_json({})), 'null') = 'null'"),
     Operator.IS_NOT_NULL: SQL("coalesce(json_typeof(to_json({})), 'null') <> 'null'"),
 }
+
+
+def shown(column: Column, alias: str) -> Composable:
+    """``column`` of a row that goes by ``alias``, such that row_to_json() prints it as the log has it."""
+    return (_OUTPUT if column.as_text else SQL("{0}")).format(Identifier(alias, column.name))
 
 
 def clause(filter_: Filter, table: Table, alias: str) -> Composable:
@@ -66,13 +72,14 @@ def _condition(condition: Condition, alias: str) -> Composed:
     column = Identifier(alias, condition.column.name)
     operator, form = condition.operator, column_type(condition.column).form
     if operator in _NULL:
-        return (_SHOWN_NULL if column_type(condition.column).hides_null else _NULL)[operator].format(column)
+        hides_null = column_type(condition.column).hides_null and not condition.column.as_text
+        return (_SHOWN_NULL if hides_null else _NULL)[operator].format(column)
     literals = SQL(", ").join(Quoted(literal.text) for literal in condition.literals)
     comparison = _COMPARISONS[operator]
     if form is Form.NATIVE:
         return comparison.format(column, literals)
     if form is Form.SHOWN:
-        return comparison.format(_AS_SHOWN.format(column), literals)
+        return comparison.format(_AS_SHOWN.format(shown(condition.column, alias)), literals)
     exact = comparison.format(_AS_TEXT.format(column), literals)
     if operator in (Operator.EQ, Operator.IN):
         # equal by code point is equal under every collation, and this is what an ordinary index finds

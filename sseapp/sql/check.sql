@@ -138,12 +138,23 @@ BEGIN
     PERFORM sseapp.mark_crash();
     FOR candidate IN
         SELECT w.id FROM sseapp.watched_table w LEFT JOIN sseapp.shapes() s ON s.watch = w.id
-        WHERE w.shape IS DISTINCT FROM s.shape
+        WHERE w.shape IS DISTINCT FROM s.shape OR EXISTS (SELECT FROM sseapp.loss l WHERE l.watch = w.id)
     LOOP
         told := told + sseapp.check_shape(candidate)::integer;
     END LOOP;
     RETURN told;
 END
+$body$;
+
+-- Takes what writers have told into the watch's own count.
+CREATE OR REPLACE FUNCTION sseapp.count_losses(watch integer) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    WITH counted AS (DELETE FROM sseapp.loss l WHERE l.watch = count_losses.watch RETURNING l.id, l.reason)
+    UPDATE sseapp.watched_table w SET generation = w.generation + c.count, reason = c.reason
+    FROM (SELECT count(*) AS count, (array_agg(c.reason ORDER BY c.id DESC))[1] AS reason FROM counted c) c
+    WHERE w.id = count_losses.watch AND c.count > 0
 $body$;
 
 CREATE OR REPLACE FUNCTION sseapp.check_shape(watch integer) RETURNS boolean
@@ -167,8 +178,13 @@ BEGIN
     IF now IS NULL THEN
         DELETE FROM sseapp.watched_table w WHERE w.id = known.id;
         DELETE FROM sseapp.entangled_table e WHERE e.relation = known.relation;
+        PERFORM sseapp.drop_functions(known.id);
     ELSE
         UPDATE sseapp.watched_table w SET shape = now WHERE w.id = known.id;
+        PERFORM sseapp.count_losses(known.id);
+        IF known.shape -> 'stamp' IS DISTINCT FROM now -> 'stamp' THEN
+            PERFORM sseapp.write_functions(known.id);
+        END IF;
     END IF;
     IF reason IS NOT NULL THEN
         PERFORM sseapp.tell_reset(known.id, reason);

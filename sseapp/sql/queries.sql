@@ -66,7 +66,7 @@ SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '1s';
 WITH seen AS MATERIALIZED (
     SELECT pg_current_snapshot()::text AS snapshot,
            sseapp.greatest_xid()::text AS greatest,
-           (SELECT w.generation FROM sseapp.watched_table w WHERE w.id = {watch}) AS generation
+           sseapp.generation({watch}) AS generation
     FROM sseapp.state s WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false))
 SELECT seen.generation, seen.snapshot, seen.greatest, r.row
 FROM seen LEFT JOIN LATERAL (

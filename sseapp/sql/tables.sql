@@ -48,7 +48,18 @@ CREATE TABLE IF NOT EXISTS sseapp.watched_table (
 );
 
 -- Tables that a trigger has changed in the midst of a statement of theirs: they are not plain, see note_depth().
-CREATE TABLE IF NOT EXISTS sseapp.entangled_table (relation oid NOT NULL);
+-- Each of our tables has a key, so that a publication FOR ALL TABLES does not forbid to write to it; here not the relation: a writer would wait
+-- for another who notes the same.
+CREATE TABLE IF NOT EXISTS sseapp.entangled_table (relation oid NOT NULL, id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
+
+-- Resets that writers have told, because a change could not be logged. They count as generations of the watch, see generation(); a writer never
+-- writes to the watch itself, where the next one would wait for it.
+CREATE TABLE IF NOT EXISTS sseapp.loss (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    watch integer NOT NULL,
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    reason text NOT NULL
+);
 
 -- Positions of the log by age: what a snapshot saw is as old as its mark, at least.
 CREATE TABLE IF NOT EXISTS sseapp.mark (
@@ -83,8 +94,8 @@ DO $body$
 BEGIN
     IF NOT EXISTS (SELECT FROM sseapp.state) THEN
         INSERT INTO sseapp.state (version, born, horizon, horizon_id, horizon_xid)
-        VALUES (3, gen_random_uuid(), '1:1:', 0, '0');
-    ELSIF (SELECT version FROM sseapp.state) > 3 THEN
+        VALUES (4, gen_random_uuid(), '1:1:', 0, '0');
+    ELSIF (SELECT version FROM sseapp.state) > 4 THEN
         RAISE EXCEPTION 'The schema sseapp is of a later version than this program: update the program.';
     ELSIF (SELECT version FROM sseapp.state) < 3 THEN
         RAISE EXCEPTION 'The schema sseapp is of an earlier version, with another log.'

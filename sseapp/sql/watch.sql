@@ -243,6 +243,8 @@ BEGIN
     END IF;
     PERFORM sseapp.lock_tables(ARRAY["table"], 'ACCESS EXCLUSIVE');
     PERFORM sseapp.drop_triggers("table", sseapp.trigger_names(watch, 'log_rows')::name[]);
+    PERFORM sseapp.drop_functions(watch);
+    PERFORM sseapp.count_losses(watch);
     PERFORM sseapp.tell_reset(watch, 'the table is no longer watched');
     DELETE FROM sseapp.watched_table w WHERE w.id = watch;
     DELETE FROM sseapp.entangled_table e WHERE e.relation = "table";

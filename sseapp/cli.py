@@ -89,6 +89,8 @@ def watch(
             only_columns=only or None,
             subscribers_see_all_rows=subscribers_see_all_rows,
         )
+        for notice in connection.notices:
+            click.echo(notice.strip(), err=True)
         click.echo(f"{table} is watched.")
 
 

@@ -31,9 +31,13 @@ _KEEPALIVE: dict[str, Any] = {
 }
 _SESSION = """
 SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';
-SET extra_float_digits = 1; SET lc_monetary = 'C'; SET quote_all_identifiers = off; SET standard_conforming_strings = on
+SET extra_float_digits = 1; SET lc_monetary = 'C'; SET quote_all_identifiers = off; SET standard_conforming_strings = on;
+SET row_security = off
 """
-"""What a row's text depends on: the log's triggers pin the same, so that a snapshot and a change print a row alike."""
+"""What a row's text depends on: the log's triggers pin the same, so that a snapshot and a change print a row alike.
+
+Without ``row_security`` a read fails where a policy would leave rows out: a snapshot is complete or is none.
+"""
 
 _SOON = 4.0  # seconds for what a living server answers at once; a listener is to be back 10 s after its database
 
@@ -108,6 +112,11 @@ class Connection:
             self._settings = settings.replace("SET ", "SET LOCAL ")
         else:
             self.query(settings)
+
+    @property
+    def notices(self) -> list[str]:
+        """What the server has told beside results so far, a warning for example; the last 50."""
+        return list(self._raw.notices)
 
     @property
     def closed(self) -> bool:

@@ -117,16 +117,20 @@ def _no_rights() -> Finding:
 
 
 def _tables(connection: Connection) -> Iterator[Finding]:
+    ((publications,),) = connection.query(_named("publications"))
+    if publications:
+        advice = "Publish your tables by name or by schema instead of FOR ALL TABLES, or install sseapp on the subscriber."
+        yield Finding("publications", None, f"The change log is published by {publications}.", advice)
     rows = connection.query(_named("tables"))
     if not rows:
         yield Finding("tables", None, "No table is watched yet.", "`python -m sseapp watch TABLE --range COLUMN`")
-    for name, readable, in_place, has_key, range_column, indexed in rows:
+    for name, readable, trouble, has_key, range_column, indexed in rows:
         step = f"table {name}"
         if not readable:
             yield Finding(step, False, "This role may not read it.", f"GRANT SELECT ON {name} to the role.")
-        elif not in_place:
-            advice = "`python -m sseapp unwatch` and `watch` make them anew; ENABLE ALWAYS TRIGGER switches them on."
-            yield Finding(step, False, "Its triggers are disabled or gone.", advice)
+        elif trouble:
+            advice = "`python -m sseapp watch` makes its triggers anew; ENABLE ALWAYS TRIGGER switches them on."
+            yield Finding(step, False, trouble, advice if "trigger" in trouble else "")
         elif not has_key:
             yield Finding(step, None, "It has no key: a row is told from others by all its columns.", "Give it one.")
         elif not indexed:

@@ -19,6 +19,7 @@ PARTS = (
 PATIENCE = 30.0
 """Seconds that installing and watching may take: they wait for other transactions' locks."""
 
+_UNHURRIED = "SET LOCAL statement_timeout = 0;\n"
 _QUIET = "SET LOCAL client_min_messages = warning;\nSET LOCAL statement_timeout = 0;\n"
 _INVALID_NAME = "42602"
 
@@ -89,7 +90,7 @@ def watch(
     """
     shown = None if only_columns is None else list(only_columns)
     parameters = (table, range_column, list(hide), shown, subscribers_see_all_rows)
-    statement = f"{_QUIET} SELECT sseapp.watch(%s::regclass, %s, %s::name[], %s::name[], %s)"
+    statement = f"{_UNHURRIED} SELECT sseapp.watch(%s::regclass, %s, %s::name[], %s::name[], %s)"
     with _naming(table):
         ((number,),) = connection.query(statement, parameters, deadline=PATIENCE)
     return int(number)

@@ -44,10 +44,10 @@ BEGIN
     END IF;
     PERFORM sseapp.write_functions(present.id);
     FOR place IN 1 .. cardinality(names) LOOP
-        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION sseapp.%s', names[place], events[place],
-                       present.relation, scopes[place], functions[place]);
+        PERFORM sseapp.run(format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION sseapp.%s', names[place], events[place],
+                                  present.relation, scopes[place], functions[place]));
         -- session_replication_role = replica must not hide changes
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', present.relation, names[place]);
+        PERFORM sseapp.run(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', present.relation, names[place]));
     END LOOP;
     PERFORM sseapp.drop_functions(present.id, ARRAY(SELECT t.name FROM sseapp.function_texts(present.id) t));
 END
@@ -62,7 +62,7 @@ DECLARE
     name name;
 BEGIN
     FOREACH name IN ARRAY names LOOP
-        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', name, relation);
+        PERFORM sseapp.run(format('DROP TRIGGER IF EXISTS %I ON %s', name, relation));
     END LOOP;
 END
 $body$;
@@ -91,6 +91,8 @@ BEGIN
             PERFORM sseapp.create_triggers(known);
         EXCEPTION WHEN lock_not_available OR deadlock_detected OR insufficient_privilege THEN
             RAISE LOG 'sseapp: % goes over to triggers of rows later: %', known.relation, SQLERRM;
+        WHEN OTHERS THEN
+            PERFORM sseapp.note_failure(known.id, SQLSTATE, SQLERRM);
         END;
     END IF;
     RETURN known.id;

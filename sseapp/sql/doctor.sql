@@ -17,7 +17,7 @@ SELECT has_schema_privilege('sseapp', 'USAGE') AND has_table_privilege('sseapp.c
 -- name: tables
 -- Each watched table: may its rows be read, are all its triggers there and enabled, has it a key, has the range column an index.
 SELECT w.schema || '.' || w."table", has_table_privilege(t.relation, 'SELECT'),
-       w.trouble IS NULL,
+       w.trouble,
        w.key IS NOT NULL,
        w.range_column,
        w.range_column IS NULL OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.relation AND i.indkey[0] = t.range_attnum)
@@ -30,3 +30,7 @@ CREATE TABLE sseapp_doctor.canary (id integer PRIMARY KEY, sung text NOT NULL);
 
 -- name: canary_in
 DROP SCHEMA IF EXISTS sseapp_doctor CASCADE;
+
+-- name: publications
+-- The publications of others that carry the change log; null where there are none.
+SELECT sseapp.publications();

@@ -37,34 +37,47 @@ AS $body$
     FROM part p JOIN pg_type t ON t.oid = p.type
 $body$;
 
+-- The types of somebody else's that a value of this type has in JSON. The cast of the extension hstore cannot fail.
+CREATE OR REPLACE FUNCTION sseapp.foreign_leaves(type oid) RETURNS oid[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT ARRAY(
+        SELECT p.part FROM sseapp.type_parts(type) p
+        -- below it are PostgreSQL's own (FirstNormalObjectId)
+        WHERE p.is_leaf AND p.part >= 16384 AND NOT EXISTS (
+            SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+            WHERE d.classid = 'pg_type'::regclass AND d.objid = p.part AND d.refclassid = 'pg_extension'::regclass
+              AND d.deptype = 'e' AND e.extname = 'hstore'))
+$body$;
+
+-- Whether row_to_json() would call a function of somebody else's for such a value.
+CREATE OR REPLACE FUNCTION sseapp.has_json_cast(type oid) RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN type >= 16384 AND EXISTS (
+        SELECT FROM pg_cast c
+        WHERE c.castsource = ANY (sseapp.foreign_leaves(type)) AND c.casttarget = 'json'::regtype AND c.castmethod = 'f');
+END
+$body$;
+
 -- How a value of the type becomes JSON:
 -- r  as row_to_json() prints it: made of PostgreSQL's own types alone, whose output cannot fail;
 -- t  by its output function, as a string. A type of somebody else's may have a cast to json, now or in a moment, and row_to_json() would
 --    call it: a function of the application's, which may fail, or expect another search_path;
 -- j  as row_to_json() prints it, but guarded: an array or composite of such types, none of which has a cast to json so far.
--- The cast of the extension hstore cannot fail.
 CREATE OR REPLACE FUNCTION sseapp.form(type oid) RETURNS "char"
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    leaves oid[];
+    leaves oid[] := CASE WHEN type < 16384 THEN '{}' ELSE sseapp.foreign_leaves(type) END;
 BEGIN
-    -- below it are PostgreSQL's own (FirstNormalObjectId)
-    IF type < 16384 THEN
-        RETURN 'r';
-    END IF;
-    leaves := ARRAY(
-        SELECT p.part FROM sseapp.type_parts(type) p
-        WHERE p.is_leaf AND p.part >= 16384 AND NOT EXISTS (
-            SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
-            WHERE d.classid = 'pg_type'::regclass AND d.objid = p.part AND d.refclassid = 'pg_extension'::regclass
-              AND d.deptype = 'e' AND e.extname = 'hstore'));
     RETURN CASE
         WHEN leaves = '{}' THEN 'r'
-        WHEN sseapp.base_type(type) = ANY (leaves) THEN 't'
-        WHEN EXISTS (SELECT FROM pg_cast c WHERE c.castsource = ANY (leaves) AND c.casttarget = 'json'::regtype AND c.castmethod = 'f')
-            THEN 't'
+        WHEN sseapp.base_type(type) = ANY (leaves) OR sseapp.has_json_cast(type) THEN 't'
         ELSE 'j'
     END;
 END

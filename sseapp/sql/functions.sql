@@ -153,8 +153,8 @@ DECLARE
     one record;
 BEGIN
     FOR one IN SELECT * FROM sseapp.function_texts(watch) LOOP
-        EXECUTE format('CREATE OR REPLACE FUNCTION sseapp.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS %L', one.name, one.body);
-        EXECUTE format('REVOKE ALL ON FUNCTION sseapp.%I() FROM PUBLIC', one.name);
+        PERFORM sseapp.run(format('CREATE OR REPLACE FUNCTION sseapp.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS %L', one.name, one.body));
+        PERFORM sseapp.run(format('REVOKE ALL ON FUNCTION sseapp.%I() FROM PUBLIC', one.name));
     END LOOP;
 END
 $body$;
@@ -177,7 +177,7 @@ BEGIN
                 AND p.proname = ANY (sseapp.function_names(watch)) AND p.proname <> ALL (besides)
                 -- of a table that was dropped, and that a dump has brought back
                 AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgfoid = p.oid) LOOP
-        EXECUTE format('DROP FUNCTION sseapp.%I()', name);
+        PERFORM sseapp.run(format('DROP FUNCTION sseapp.%I()', name));
     END LOOP;
 END
 $body$;

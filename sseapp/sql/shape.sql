@@ -118,7 +118,8 @@ AS $body$
 BEGIN
     RETURN QUERY SELECT w.id, jsonb_build_object(
         'name', jsonb_build_array(n.nspname, c.relname),
-        'columns', (SELECT jsonb_object_agg(v.attnum, jsonb_build_array(v.attname) || sseapp.type_told(v.atttypid, v.atttypmod))
+        'columns', (SELECT jsonb_object_agg(v.attnum, jsonb_build_array(v.attname) || sseapp.type_told(v.atttypid, v.atttypmod)
+                                              || CASE WHEN sseapp.has_json_cast(v.atttypid) THEN '["as text"]' ELSE '[]' END::jsonb)
                     FROM sseapp.visible_column v WHERE v.watch = w.id),
         'names', (SELECT jsonb_object_agg(a.attnum, a.attname) FROM pg_attribute a
                   WHERE a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped),
@@ -128,7 +129,7 @@ BEGIN
         'triggers', (SELECT jsonb_object_agg(e.name, coalesce(r.tgenabled::text || ' ' || r.xmin, '-'))
                      FROM unnest(sseapp.trigger_names(w.id, w.trigger[1])) e(name)
                      LEFT JOIN pg_trigger r ON r.tgrelid = c.oid AND r.tgname = e.name),
-        'security', c.relrowsecurity,
+        'security', c.relrowsecurity, 'forced', c.relforcerowsecurity,
         'persistence', c.relpersistence,
         'crash', CASE c.relpersistence WHEN 'u' THEN (SELECT m.mark FROM sseapp.crash_mark m) END,
         'stamp', sseapp.stamp(c.oid))

@@ -138,14 +138,14 @@ DECLARE
         CASE WHEN (parts ->> 'is_whole')::boolean THEN ''
              ELSE ', LATERAL (SELECT ' || replace(sseapp.column_list(watch, 'r'), '%', '%%') || ') x' END);
 BEGIN
-    RETURN format($text$        IF NOT EXISTS (SELECT FROM new_rows OFFSET 1) THEN
-            INSERT INTO sseapp.change (watch, kind, old, new)
-            SELECT %1$s, 'u'::pg_catalog."char", t.before, t.after
-            FROM (SELECT (SELECT %2$s) AS before,
-                         (SELECT %3$s) AS after OFFSET 0) t
-            WHERE t.before OPERATOR(pg_catalog.<>) t.after;
-            GET DIAGNOSTICS logged = ROW_COUNT;
-        ELSE
+    RETURN format($text$        -- of one row: none is logged where there are many
+        INSERT INTO sseapp.change (watch, kind, old, new)
+        SELECT %1$s, 'u'::pg_catalog."char", t.before, t.after
+        FROM (SELECT (SELECT %2$s) AS before,
+                     (SELECT %3$s) AS after OFFSET 0) t
+        WHERE NOT EXISTS (SELECT FROM new_rows OFFSET 1) AND t.before OPERATOR(pg_catalog.<>) t.after;
+        GET DIAGNOSTICS logged = ROW_COUNT;
+        IF logged OPERATOR(pg_catalog.=) 0 AND EXISTS (SELECT FROM new_rows OFFSET 1) THEN
             saved := COALESCE(saved, '{}'::pg_catalog.text[]) OPERATOR(pg_catalog.||) sseapp.pin('{jit}');
             OPEN versions NO SCROLL FOR EXECUTE %4$L;
             FOR after IN EXECUTE %5$L LOOP
@@ -155,8 +155,8 @@ BEGIN
                 IF packed BETWEEN 1 AND 31 AND ((((pg_catalog.octet_length(befores) OPERATOR(pg_catalog.+) pg_catalog.octet_length(afters))
                         OPERATOR(pg_catalog.+) pg_catalog.octet_length(before)) OPERATOR(pg_catalog.+) pg_catalog.octet_length(after))
                         OPERATOR(pg_catalog.<) 1900) THEN
-                    befores := pg_catalog.concat(befores, E'\x1e', before);
-                    afters := pg_catalog.concat(afters, E'\x1e', after);
+                    befores := befores OPERATOR(pg_catalog.||) E'\x1e' OPERATOR(pg_catalog.||) before;
+                    afters := afters OPERATOR(pg_catalog.||) E'\x1e' OPERATOR(pg_catalog.||) after;
                     packed := packed OPERATOR(pg_catalog.+) 1;
                     CONTINUE;
                 ELSIF packed OPERATOR(pg_catalog.>) 0 THEN

@@ -57,37 +57,40 @@ def _installed(connection: Connection) -> bool:
 @main.command()
 @click.argument("table")
 @click.option("--range", "range_column", metavar="COLUMN", help="The column that start, end and last go by.")
-@click.option("--hide", multiple=True, metavar="COLUMN", help="Keep a column out of the log. May be repeated.")
+@click.option("--no-range", is_flag=True, help="Have no range column any more.")
+@click.option("--hide", multiple=True, metavar="COLUMN", help="Keep a column out of the log, too. May be repeated.")
 @click.option("--only", multiple=True, metavar="COLUMN", help="Show these columns only. May be repeated.")
 @click.option("--show-all", is_flag=True, help="Show the columns, too, that it has left out so far.")
 @click.option("--subscribers-see-all-rows", is_flag=True, help="Watch a table in spite of its row-level security.")
-def watch(
+def watch(  # noqa: PLR0913  # one for each option
     table: str,
     range_column: str | None,
     hide: tuple[str, ...],
     only: tuple[str, ...],
     *,
+    no_range: bool,
     show_all: bool,
     subscribers_see_all_rows: bool,
 ) -> None:
     """Watch TABLE (written as in SQL), or change how it is watched. Installs sseapp in the database where it must.
 
-    What is not given here is taken back: the range column, and the hidden columns with --show-all.
+    What is not given here stays as it was.
     """
     with _connected() as connection:
         _installed(connection)
-        left_out = "" if hide or only or show_all else schema.left_out(connection, table)
-        if left_out:
+        known = schema.current(connection, table)
+        if hide and known.only is not None and not show_all:
             raise click.UsageError(
-                f"{table} leaves out {left_out} so far. Say so again (--hide, --only), or --show-all."
+                f"{table} shows {', '.join(known.only)} only so far. Say --only with the columns to show, or --show-all."
             )
+        kept = schema.Watch() if show_all or only else known
         schema.watch(
             connection,
             table,
-            range_column=range_column,
-            hide=hide,
-            only_columns=only or None,
-            subscribers_see_all_rows=subscribers_see_all_rows,
+            range_column=range_column or (None if no_range else known.range),
+            hide=() if only else tuple(dict.fromkeys((*kept.hidden, *hide))),
+            only_columns=only or kept.only,
+            subscribers_see_all_rows=subscribers_see_all_rows or known.see_all,
         )
         for notice in connection.notices:
             click.echo(notice.strip(), err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from sseapp import catalog, statements
@@ -96,11 +97,23 @@ def watch(
     return int(number)
 
 
-def left_out(connection: Connection, table: str) -> str:
-    """The columns that ``table``'s watch was told to keep from subscribers, in words; empty where there are none."""
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a table is watched: its ``range`` column, the ``hidden`` columns or those that alone are shown (``only``)."""
+
+    range: str | None = None
+    hidden: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
+    see_all: bool = False
+
+
+def current(connection: Connection, table: str) -> Watch:
+    """How ``table`` is watched so far; as nobody has asked for anything where it is not."""
     with _naming(table):
-        ((names,),) = connection.query(statements.named("queries")["left_out"], {"table": table})
-    return names or ""
+        rows = connection.query(statements.named("queries")["current"], {"table": table})
+    for range_, hidden, only, see_all in rows:
+        return Watch(range_, tuple(hidden), only and tuple(only), see_all)
+    return Watch()
 
 
 def unwatch(connection: Connection, table: str) -> bool:

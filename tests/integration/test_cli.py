@@ -42,14 +42,30 @@ def test_columns_are_not_shown_by_a_watch_that_says_nothing_of_them(run, option,
     columns = ("email",) if option == "--hide" else ("id", "joined")
     said = [part for column in columns for part in (option, column)]
     run("watch", "customers", *said)
-    code, output = run("watch", "customers")
-    assert code == 2
-    assert "customers leaves out email so far" in output
-    assert "--show-all" in output
+    assert run("watch", "customers") == (0, "customers is watched.\n")
     assert f"hidden: {shown}\n" in run("status")[1]
     assert run("watch", "customers", *said) == (0, "customers is watched.\n")
     assert run("watch", "customers", "--show-all") == (0, "customers is watched.\n")
     assert "hidden: none\n" in run("status")[1]
+
+
+def test_a_watch_keeps_what_it_is_not_told_to_change(run, connection):
+    run("watch", "customers", "--range", "joined", "--hide", "email")
+    run("watch", "customers")
+    assert "range: joined  hidden: email\n" in run("status")[1]
+    connection.query("ALTER TABLE customers RENAME joined TO since; ALTER TABLE customers ADD phone text")
+    run("watch", "customers", "--hide", "phone")
+    assert "range: since  hidden: email, phone\n" in run("status")[1]
+    run("watch", "customers", "--no-range", "--show-all", "--hide", "phone")
+    assert "range: none  hidden: phone\n" in run("status")[1]
+    run("watch", "customers", "--only", "id")
+    code, output = run("watch", "customers", "--hide", "phone")
+    assert (code, "customers shows id only so far" in output) == (2, True)
+
+
+def test_a_warning_is_shown(run, connection):
+    connection.query("CREATE TABLE child () INHERITS (customers)")
+    assert "customers has tables that inherit from it" in run("watch", "customers")[1]
 
 
 def test_a_virtual_column_is_left_out_by_nobody(run, connection):

@@ -64,7 +64,7 @@ def _installed(connection: Connection) -> bool:
 @click.option("--only", multiple=True, metavar="COLUMN", help="Show only these columns. May be repeated.")
 @click.option("--show-all", is_flag=True, help="Show all columns, those hidden so far too.")
 @click.option("--subscribers-see-all-rows", is_flag=True, help="Watch a table in spite of its row-level security.")
-def watch(
+def watch(  # one for each option
     table: str,
     range_column: str | None,
     hide: tuple[str, ...],
@@ -92,6 +92,8 @@ def watch(
             only_columns=wanted.only,
             subscribers_see_all_rows=subscribers_see_all_rows or wanted.sees_all_rows,
         )
+        for notice in connection.notices:
+            click.echo(notice.strip(), err=True)
         click.echo(f"{table} is watched.")
 
 

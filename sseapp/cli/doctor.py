@@ -111,16 +111,22 @@ def _no_rights() -> Finding:
 
 
 def _tables(connection: Connection) -> Iterator[Finding]:
+    ((publications,),) = connection.query(_named("publications"))
+    if publications:
+        advice = (
+            "Publish your tables by name or by schema instead of FOR ALL TABLES, or install sseapp on the subscriber."
+        )
+        yield Finding("publications", None, f"{publications} publishes the change log.", advice)
     rows = connection.query(_named("tables"))
     if not rows:
         yield Finding("tables", None, "No table is watched yet.", "`python -m sseapp watch TABLE --range COLUMN`")
-    for name, readable, in_place, has_key, range_column, indexed in rows:
+    for name, readable, trouble, has_key, range_column, indexed in rows:
         step = f"table {name}"
         if not readable:
             yield Finding(step, False, "This role may not read the table.", f"GRANT SELECT ON {name} to the role.")
-        elif not in_place:
-            advice = f"Enable the triggers (ENABLE ALWAYS TRIGGER), or run `unwatch {name}` and `watch {name}`."
-            yield Finding(step, False, "Our triggers on it are disabled or missing.", advice)
+        elif trouble:
+            advice = f"Run `watch {name}` again, or enable the triggers (ENABLE ALWAYS TRIGGER)."
+            yield Finding(step, False, trouble, advice if "trigger" in trouble else "")
         elif not has_key:
             advice = "Add a primary key, so that an update need not compare all columns."
             yield Finding(step, None, "It has no key, so its rows are told apart by all their columns.", advice)

@@ -83,7 +83,9 @@ def _unquoted(part: str) -> str:
 
 def _table(rows: list[tuple[Any, ...]]) -> Table:
     watch, oid, schema, name, key, range_, generation, reason, only, place, *_ = rows[0]
-    columns = tuple(Column(name, type_, base, kind, tuple(labels)) for *_, name, type_, base, kind, labels in rows)
+    columns = tuple(
+        Column(name, type_, base, kind, tuple(labels), as_text) for *_, name, type_, base, kind, labels, as_text in rows
+    )
     return Table(watch, oid, schema, name, key and tuple(key), range_, columns, generation, only, place, reason)
 
 

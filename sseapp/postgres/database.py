@@ -128,6 +128,11 @@ class Connection:
             self.query(settings)
 
     @property
+    def notices(self) -> list[str]:
+        """What the server has told beside results so far, a warning for example; the last 50."""
+        return list(self._raw.notices)
+
+    @property
     def closed(self) -> bool:
         """Whether the session has ended."""
         return bool(self._raw.closed)

@@ -15,7 +15,7 @@ from sseapp.query.filters import Filter
 from sseapp.query.operators import Operator
 from sseapp.query.query import Query
 from sseapp.tables.column_types import Comparison, column_type
-from sseapp.tables.table import Table
+from sseapp.tables.table import Column, Table
 
 _OPERATORS = {
     Operator.EQ: SQL("{} = {}"),
@@ -27,6 +27,7 @@ _OPERATORS = {
     Operator.IN: SQL("{} IN ({})"),
 }
 _AS_TEXT = SQL('{}::text COLLATE "C"')
+_OUTPUT = SQL("CASE WHEN num_nulls({0}) = 0 THEN format('%s', {0}) END")
 _AS_JSON_TEXT = SQL("""(to_json({}) #>> '{{}}') COLLATE "C" """)
 # not IS NULL: that is true of a composite whose fields are all null, which JSON shows as an object
 _NULL = {Operator.IS_NULL: SQL("{} IS NOT DISTINCT FROM NULL"), Operator.IS_NOT_NULL: SQL("{} IS DISTINCT FROM NULL")}
@@ -34,6 +35,11 @@ _JSON_NULL = {
     Operator.IS_NULL: SQL("coalesce(json_typeof(to_json({})), 'null') = 'null'"),
     Operator.IS_NOT_NULL: SQL("coalesce(json_typeof(to_json({})), 'null') <> 'null'"),
 }
+
+
+def as_logged(column: Column, alias: str) -> Composable:
+    """``column`` of the row ``alias``, so that row_to_json() prints it as the log has it."""
+    return (_OUTPUT if column.as_text else SQL("{0}")).format(Identifier(alias, column.name))
 
 
 def clause(filter_: Filter, table: Table, alias: str) -> Composable:
@@ -66,13 +72,14 @@ def _condition(condition: Condition, alias: str) -> Composed:
     column = Identifier(alias, condition.column.name)
     operator, kind = condition.operator, column_type(condition.column).comparison
     if operator in _NULL:
-        return (_JSON_NULL if column_type(condition.column).may_print_null else _NULL)[operator].format(column)
+        may_print_null = column_type(condition.column).may_print_null and not condition.column.as_text
+        return (_JSON_NULL if may_print_null else _NULL)[operator].format(column)
     literals = SQL(", ").join(Quoted(literal.text) for literal in condition.literals)
     comparison = _OPERATORS[operator]
     if kind is Comparison.NATIVE:
         return comparison.format(column, literals)
     if kind is Comparison.JSON_TEXT:
-        return comparison.format(_AS_JSON_TEXT.format(column), literals)
+        return comparison.format(_AS_JSON_TEXT.format(as_logged(condition.column, alias)), literals)
     exact = comparison.format(_AS_TEXT.format(column), literals)
     if operator in (Operator.EQ, Operator.IN):
         # an ordinary index finds the first; values equal by code point are equal in every collation

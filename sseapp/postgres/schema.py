@@ -10,12 +10,16 @@ from sseapp.errors import DatabaseError, NotInstalledError, OtherVersionError, U
 from sseapp.postgres import catalog, statements
 from sseapp.postgres.database import Connection
 
-PARTS = ("tables", "pace", "read", "triggers", "plain", "attach", "shape", "check", "watch", "prune", "finish")
-"""The files of an install, in order."""
+PARTS = (
+    "tables", "migrations", "pace", "read", "shape", "forms", "triggers", "templates", "functions", "plain", "attach",
+    "check", "watch", "prune", "finish",
+)  # fmt: skip
+"""The files of an install, in order; ``migrations`` stands for all of that folder's."""
 
 PATIENCE = 30.0
 """Seconds that installing and watching may take: they wait for other transactions' locks."""
 
+_UNHURRIED = "SET LOCAL statement_timeout = 0;\n"
 _QUIET = "SET LOCAL client_min_messages = warning;\nSET LOCAL statement_timeout = 0;\n"
 _INVALID_NAME = "42602"
 
@@ -86,17 +90,10 @@ def watch(
     """
     shown = None if only_columns is None else list(only_columns)
     parameters = (table, range_column, list(hide), shown, subscribers_see_all_rows)
-    statement = f"{_QUIET} SELECT sseapp.watch(%s::regclass, %s, %s::name[], %s::name[], %s)"
+    statement = f"{_UNHURRIED} SELECT sseapp.watch(%s::regclass, %s, %s::name[], %s::name[], %s)"
     with naming(table):
         ((number,),) = connection.query(statement, parameters, deadline=PATIENCE)
     return int(number)
-
-
-def left_out(connection: Connection, table: str) -> str:
-    """The columns that ``table``'s watch was told to keep from subscribers, in words; empty where there are none."""
-    with naming(table):
-        ((names,),) = connection.query(statements.named("queries")["left_out"], {"table": table})
-    return names or ""
 
 
 def unwatch(connection: Connection, table: str) -> bool:
@@ -128,7 +125,7 @@ def _uninstall() -> str:
 
 
 def _part(name: str) -> str:
-    return statements.text(f"install/{name}")
+    return statements.migrations() if name == "migrations" else statements.text(f"install/{name}")
 
 
 def _digest() -> str:

@@ -31,10 +31,12 @@ def read(database: Database, table: Table, query: Query, filter_: Filter) -> Row
     Raises :exc:`~sseapp.errors.ShapeChangedError` where ``table`` is no longer what it was, and
     :exc:`~sseapp.errors.LockedError` where its lock cannot be had within a second.
     """
-    names = query.columns or [column.name for column in table.columns]
+    columns = [table.by_name[name] for name in query.columns] if query.columns else table.columns
     statement = sql.SQL(statements.named("queries")["rows"]).format(
         watch=sql.Literal(table.watch),
-        columns=sql.SQL(", ").join(sql.Identifier("t", name) for name in names),
+        columns=sql.SQL(", ").join(
+            filter_sql.as_logged(column, "t") + sql.SQL(" AS ") + sql.Identifier(column.name) for column in columns
+        ),
         table=sql.SQL("ONLY " if table.only else "") + sql.Identifier(table.schema, table.name),
         where=filter_sql.clause(filter_, table, "t"),
         order=filter_sql.order(query, table),

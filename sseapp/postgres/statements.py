@@ -20,3 +20,20 @@ def named(name: str) -> dict[str, str]:
     """The statements of ``sql/queries/<name>.sql`` by name; each follows a line ``-- name: <statement>``."""
     _, *parts = _NAME.split(text(f"queries/{name}"))
     return {key: body.strip() for key, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+@cache
+def migrations() -> str:
+    """The changes that bring an older schema up to date: each file of ``sql/migrations`` whose version is newer.
+
+    They change tables and what is in them. Functions are replaced by every install, after these.
+    """
+    files = sorted(resources.files("sseapp").joinpath("sql", "migrations").iterdir(), key=lambda file: file.name)
+    return "\n".join(_migration(int(file.name[:4]), file.read_text("utf-8")) for file in files)
+
+
+def _migration(version: int, body: str) -> str:
+    return (
+        f"DO $migration$\nBEGIN\nIF (SELECT version FROM sseapp.state) < {version} THEN\n{body}"  # noqa: S608 -- a number
+        f"UPDATE sseapp.state SET version = {version};\nEND IF;\nEND\n$migration$;\n"
+    )

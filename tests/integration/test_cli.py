@@ -107,6 +107,18 @@ def test_a_verbose_status_says_what_a_server_depends_on(run, connection, pg18_ds
     assert "servers learn of changes by: polling, for another 4." in run("status", "--verbose")[1]
 
 
+def test_a_watch_keeps_its_columns_when_they_are_renamed(run, connection):
+    run("watch", "customers", "--range", "joined", "--hide", "email")
+    connection.query("ALTER TABLE customers RENAME joined TO since; ALTER TABLE customers ADD phone text")
+    run("watch", "customers", "--hide", "phone")
+    assert "range: since  hidden: email, phone  log: " in run("status")[1]
+
+
+def test_a_warning_is_shown(run, connection):
+    connection.query("CREATE TABLE child () INHERITS (customers)")
+    assert "customers has tables that inherit from it" in run("watch", "customers")[1]
+
+
 def test_a_virtual_column_is_left_out_by_nobody(run, connection):
     connection.query("ALTER TABLE customers ADD v int GENERATED ALWAYS AS (id * 2) VIRTUAL")
     assert run("watch", "customers")[0] == run("watch", "customers")[0] == 0

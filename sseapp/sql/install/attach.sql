@@ -34,21 +34,22 @@ DECLARE
     names text[] := sseapp.trigger_names(present.id, present.trigger[1]);
     events text[] := ARRAY['INSERT OR UPDATE OR DELETE', 'TRUNCATE'];
     scopes text[] := ARRAY['FOR EACH ROW', 'FOR EACH STATEMENT'];
-    arguments text := (SELECT string_agg(quote_literal(t.argument), ', ' ORDER BY t.place)
-                       FROM unnest(present.id::text || present.trigger[2:]) WITH ORDINALITY t(argument, place));
+    functions text[] := ARRAY[format('log_%s()', present.id), format('log_truncate(%L, %L)', present.id, present.relation::oid)];
 BEGIN
     IF cardinality(names) = 4 THEN
         events := ARRAY['INSERT', 'TRUNCATE', 'UPDATE', 'DELETE'];
         scopes := ARRAY['REFERENCING NEW TABLE AS touched', '', 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows',
                         'REFERENCING OLD TABLE AS touched'];
+        functions := functions || ARRAY[format('log_%s_update()', present.id), format('log_%s_delete()', present.id)];
     END IF;
+    PERFORM sseapp.write_functions(present.id);
     FOR place IN 1 .. cardinality(names) LOOP
-        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION sseapp.%I(%s)', names[place], events[place],
-                       present.relation, scopes[place],
-                       CASE events[place] WHEN 'TRUNCATE' THEN 'log_truncate' ELSE present.trigger[1] END, arguments);
+        PERFORM sseapp.run(format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION sseapp.%s', names[place], events[place],
+                                  present.relation, scopes[place], functions[place]));
         -- session_replication_role = replica must not hide changes
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', present.relation, names[place]);
+        PERFORM sseapp.run(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', present.relation, names[place]));
     END LOOP;
+    PERFORM sseapp.drop_functions(present.id, ARRAY(SELECT t.name FROM sseapp.function_texts(present.id) t));
 END
 $body$;
 
@@ -61,7 +62,7 @@ DECLARE
     name name;
 BEGIN
     FOREACH name IN ARRAY names LOOP
-        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', name, relation);
+        PERFORM sseapp.run(format('DROP TRIGGER IF EXISTS %I ON %s', name, relation));
     END LOOP;
 END
 $body$;
@@ -90,6 +91,8 @@ BEGIN
             PERFORM sseapp.create_triggers(known);
         EXCEPTION WHEN lock_not_available OR deadlock_detected OR insufficient_privilege THEN
             RAISE LOG 'sseapp: % goes over to triggers of rows later: %', known.relation, SQLERRM;
+        WHEN OTHERS THEN
+            PERFORM sseapp.note_failure(known.id, SQLSTATE, SQLERRM);
         END;
     END IF;
     RETURN known.id;

@@ -97,7 +97,7 @@ BEGIN
              THEN sseapp.partition_difference(before -> 'partitions', now -> 'partitions') END,
         CASE WHEN before -> 'triggers' <> now -> 'triggers'
              THEN coalesce(sseapp.trouble(now), 'a trigger was altered, changes may have been missed') END,
-        CASE WHEN before -> 'security' <> now -> 'security' THEN 'row-level security was switched' END,
+        CASE WHEN before -> 'security' <> now -> 'security' OR before -> 'forced' <> now -> 'forced' THEN 'row-level security was switched' END,
         CASE WHEN before -> 'persistence' <> now -> 'persistence' THEN 'the table was made logged or unlogged' END,
         CASE WHEN before ->> 'crash' <> now ->> 'crash' THEN 'a crash has emptied the table, which is unlogged' END];
     RETURN nullif(array_to_string(reasons, '; '), '');
@@ -126,24 +126,63 @@ END
 $body$;
 
 -- Compares each watched table with what subscribers were told last, and tells them what differs: once, whoever calls first.
--- Returns how many were told.
+-- Returns how many were told. Each by itself: where one fails the others are looked at all the same.
 CREATE OR REPLACE FUNCTION sseapp.check_shapes() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
+    candidates integer[];
     candidate integer;
     told integer := 0;
 BEGIN
     PERFORM sseapp.mark_crash();
-    FOR candidate IN
-        SELECT w.id FROM sseapp.watched_table w LEFT JOIN sseapp.shapes() s ON s.watch = w.id
-        WHERE w.shape IS DISTINCT FROM s.shape
-    LOOP
-        told := told + sseapp.check_shape(candidate)::integer;
+    BEGIN
+        candidates := ARRAY(
+            SELECT w.id FROM sseapp.watched_table w LEFT JOIN sseapp.shapes() s ON s.watch = w.id
+            WHERE w.shape IS DISTINCT FROM s.shape OR w.failure IS NOT NULL
+               OR EXISTS (SELECT FROM sseapp.loss l WHERE l.watch = w.id) ORDER BY w.id);
+    EXCEPTION WHEN OTHERS THEN
+        candidates := ARRAY(SELECT w.id FROM sseapp.watched_table w ORDER BY w.id);
+    END;
+    FOREACH candidate IN ARRAY candidates LOOP
+        BEGIN
+            told := told + sseapp.check_shape(candidate)::integer;
+        EXCEPTION WHEN OTHERS THEN
+            told := told + sseapp.note_failure(candidate, SQLSTATE, SQLERRM)::integer;
+        END;
     END LOOP;
     RETURN told;
 END
+$body$;
+
+-- Notes why a table could not be looked at, and tells it once; whether it did. What a new try may cure is not noted.
+CREATE OR REPLACE FUNCTION sseapp.note_failure(watch integer, state text, message text) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+#variable_conflict use_variable
+BEGIN
+    RAISE LOG 'sseapp: watch % could not be checked: %', watch, message;
+    PERFORM FROM sseapp.watched_table w WHERE w.id = watch AND w.failure IS DISTINCT FROM message FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND OR left(state, 2) IN ('40', '53', '55', '57', '58') THEN
+        RETURN false;
+    END IF;
+    UPDATE sseapp.watched_table w SET failure = message WHERE w.id = watch;
+    PERFORM sseapp.tell_reset(watch, 'the table could not be checked: ' || message);
+    RETURN true;
+END
+$body$;
+
+-- Takes what writers have told into the watch's own count.
+CREATE OR REPLACE FUNCTION sseapp.count_losses(watch integer) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    WITH counted AS (DELETE FROM sseapp.loss l WHERE l.watch = count_losses.watch RETURNING l.id, l.reason)
+    UPDATE sseapp.watched_table w SET generation = w.generation + c.count, reason = c.reason
+    FROM (SELECT count(*) AS count, (array_agg(c.reason ORDER BY c.id DESC))[1] AS reason FROM counted c) c
+    WHERE w.id = count_losses.watch AND c.count > 0
 $body$;
 
 CREATE OR REPLACE FUNCTION sseapp.check_shape(watch integer) RETURNS boolean
@@ -167,8 +206,13 @@ BEGIN
     IF now IS NULL THEN
         DELETE FROM sseapp.watched_table w WHERE w.id = known.id;
         DELETE FROM sseapp.entangled_table e WHERE e.relation = known.relation;
+        PERFORM sseapp.drop_functions(known.id);
     ELSE
-        UPDATE sseapp.watched_table w SET shape = now WHERE w.id = known.id;
+        UPDATE sseapp.watched_table w SET shape = now, failure = NULL WHERE w.id = known.id;
+        PERFORM sseapp.count_losses(known.id);
+        IF known.shape -> 'stamp' IS DISTINCT FROM now -> 'stamp' THEN
+            PERFORM sseapp.write_functions(known.id);
+        END IF;
     END IF;
     IF reason IS NOT NULL THEN
         PERFORM sseapp.tell_reset(known.id, reason);

@@ -33,6 +33,7 @@ BEGIN
         DELETE FROM sseapp.change;
         DELETE FROM sseapp.mark;
         DELETE FROM sseapp.entangled_table;
+        DELETE FROM sseapp.loss;
         UPDATE sseapp.state SET born = gen_random_uuid(), horizon = '1:1:', horizon_id = 0, horizon_xid = '0';
         UPDATE sseapp.pruned SET snapshot = '1:1:', xid = '0', id = 0;
         FOR restored IN SELECT * FROM sseapp.watched_table LOOP
@@ -41,6 +42,38 @@ BEGIN
     END IF;
 END
 $body$;
+
+-- Writes the functions of a watch anew where another version of this program wrote them, and has its triggers call them. Changes between
+-- the two are not missed: the table is locked. What the check finds is told before the triggers, too, are others.
+CREATE OR REPLACE FUNCTION sseapp.renew(present sseapp.watched_table) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    is_called boolean := (SELECT count(*) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+                          WHERE t.tgrelid = present.relation AND p.proname = ANY (sseapp.function_names(present.id))) > 0;
+BEGIN
+    IF is_called THEN
+        PERFORM sseapp.write_functions(present.id);
+        RETURN;
+    END IF;
+    PERFORM sseapp.lock_tables(ARRAY[present.relation], 'SHARE ROW EXCLUSIVE');
+    PERFORM sseapp.check_shape(present.id);
+    PERFORM sseapp.create_triggers(present);
+    UPDATE sseapp.watched_table w SET shape = s.shape FROM sseapp.shapes(present.id) s WHERE w.id = present.id;
+END
+$body$;
+
+DO $body$
+BEGIN
+    PERFORM sseapp.renew(w) FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation ORDER BY w.id;
+END
+$body$;
+
+-- What versions before 4 had.
+DROP FUNCTION IF EXISTS sseapp.log_row(), sseapp.log_rows(), sseapp.current_names(oid, smallint[]), sseapp.masked(text), sseapp.unmasked(text),
+    sseapp.members_shown(text, text[]), sseapp.members_not_hidden(text, text[]), sseapp.members(text, text[], boolean), sseapp.chosen(text[]),
+    sseapp.seen(json, text[], boolean);
 
 REVOKE ALL ON ALL TABLES IN SCHEMA sseapp FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA sseapp FROM PUBLIC;

@@ -8,6 +8,13 @@ CREATE OR REPLACE VIEW sseapp.visible_column AS
       AND CASE WHEN w.shown IS NULL THEN a.attnum <> ALL (w.hidden) AND a.attname <> ALL (w.hidden_names)
                ELSE a.attnum = ANY (w.shown) END;
 
+-- How often subscribers of a watch were reset: by the watch, its checks, or a writer.
+CREATE OR REPLACE FUNCTION sseapp.generation(watch integer) RETURNS integer
+LANGUAGE sql STABLE
+AS $body$
+    SELECT w.generation + (SELECT count(*)::integer FROM sseapp.loss l WHERE l.watch = w.id) FROM sseapp.watched_table w WHERE w.id = watch
+$body$;
+
 -- The type below a domain.
 CREATE OR REPLACE FUNCTION sseapp.base_type(type oid) RETURNS regtype
 LANGUAGE plpgsql STABLE
@@ -111,7 +118,8 @@ AS $body$
 BEGIN
     RETURN QUERY SELECT w.id, jsonb_build_object(
         'name', jsonb_build_array(n.nspname, c.relname),
-        'columns', (SELECT jsonb_object_agg(v.attnum, jsonb_build_array(v.attname) || sseapp.type_told(v.atttypid, v.atttypmod))
+        'columns', (SELECT jsonb_object_agg(v.attnum, jsonb_build_array(v.attname) || sseapp.type_told(v.atttypid, v.atttypmod)
+                                              || CASE WHEN sseapp.has_json_cast(v.atttypid) THEN '["as text"]' ELSE '[]' END::jsonb)
                     FROM sseapp.visible_column v WHERE v.watch = w.id),
         'names', (SELECT jsonb_object_agg(a.attnum, a.attname) FROM pg_attribute a
                   WHERE a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped),
@@ -121,9 +129,10 @@ BEGIN
         'triggers', (SELECT jsonb_object_agg(e.name, coalesce(r.tgenabled::text || ' ' || r.xmin, '-'))
                      FROM unnest(sseapp.trigger_names(w.id, w.trigger[1])) e(name)
                      LEFT JOIN pg_trigger r ON r.tgrelid = c.oid AND r.tgname = e.name),
-        'security', c.relrowsecurity,
+        'security', c.relrowsecurity, 'forced', c.relforcerowsecurity,
         'persistence', c.relpersistence,
-        'crash', CASE c.relpersistence WHEN 'u' THEN (SELECT m.mark FROM sseapp.crash_mark m) END)
+        'crash', CASE c.relpersistence WHEN 'u' THEN (SELECT m.mark FROM sseapp.crash_mark m) END,
+        'stamp', sseapp.stamp(c.oid))
     FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE one IS NULL OR w.id = one;
 END

@@ -14,6 +14,30 @@ BEGIN
 END
 $body$;
 
+-- Runs a statement that changes the catalog. Event triggers of the application's fire on it: they expect the search_path that sessions begin
+-- with, and where one fails it is named. The caller has the path of all functions here.
+CREATE OR REPLACE FUNCTION sseapp.run(statement text) RETURNS void
+LANGUAGE plpgsql
+AS $body$
+DECLARE
+    firing text;
+    details text;
+BEGIN
+    SET LOCAL search_path TO DEFAULT;
+    EXECUTE statement;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+EXCEPTION WHEN OTHERS THEN
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    GET STACKED DIAGNOSTICS details = PG_EXCEPTION_DETAIL;
+    SELECT string_agg(quote_ident(e.evtname), ', ' ORDER BY e.evtname) INTO firing FROM pg_event_trigger e WHERE e.evtenabled <> 'D';
+    IF firing IS NULL OR SQLSTATE IN ('55P03', '40P01', '42501') THEN
+        RAISE;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = details,
+        HINT = format('It may come from an event trigger, which fires on what sseapp does: %s. Statement: %s', firing, left(statement, 100));
+END
+$body$;
+
 -- One row for each change, or for up to 32 of one statement: a pack. A transaction is seen whole or not at all by its xid, ids give the
 -- order within; those of a pack's changes are the row's and those above it. What subscribers get is written as text, once: jsonb would refuse
 -- \u0000, and the application's write would fail. In a pack the rows are separated by U+001E, which is nowhere in JSON (as in RFC 7464).
@@ -44,11 +68,23 @@ CREATE TABLE IF NOT EXISTS sseapp.watched_table (
     trigger text[] NOT NULL,  -- the function and the arguments of the triggers
     shape jsonb,  -- as last told to subscribers
     generation integer NOT NULL DEFAULT 0,  -- counts the resets: what is of an older one no longer serves
-    reason text  -- of the last reset
+    reason text,  -- of the last reset
+    failure text  -- why the last check of the table failed
 );
 
 -- Tables that a trigger has changed in the midst of a statement of theirs: they are not plain, see note_depth().
-CREATE TABLE IF NOT EXISTS sseapp.entangled_table (relation oid NOT NULL);
+-- Each of our tables has a key, so that a publication FOR ALL TABLES does not forbid to write to it; here not the relation: a writer would wait
+-- for another who notes the same.
+CREATE TABLE IF NOT EXISTS sseapp.entangled_table (relation oid NOT NULL, id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
+
+-- Resets that writers have told, because a change could not be logged. They count as generations of the watch, see generation(); a writer never
+-- writes to the watch itself, where the next one would wait for it.
+CREATE TABLE IF NOT EXISTS sseapp.loss (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    watch integer NOT NULL,
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    reason text NOT NULL
+);
 
 -- Positions of the log by age: what a snapshot saw is as old as its mark, at least.
 CREATE TABLE IF NOT EXISTS sseapp.mark (
@@ -83,8 +119,8 @@ DO $body$
 BEGIN
     IF NOT EXISTS (SELECT FROM sseapp.state) THEN
         INSERT INTO sseapp.state (version, born, horizon, horizon_id, horizon_xid)
-        VALUES (3, gen_random_uuid(), '1:1:', 0, '0');
-    ELSIF (SELECT version FROM sseapp.state) > 3 THEN
+        VALUES (4, gen_random_uuid(), '1:1:', 0, '0');
+    ELSIF (SELECT version FROM sseapp.state) > 4 THEN
         RAISE EXCEPTION 'The schema sseapp is of a later version than this program: update the program.';
     ELSIF (SELECT version FROM sseapp.state) < 3 THEN
         RAISE EXCEPTION 'The schema sseapp is of an earlier version, with another log.'
@@ -128,9 +164,9 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    DROP TABLE IF EXISTS sseapp.binding;
-    EXECUTE format('CREATE TABLE sseapp.binding (gap integer, %I integer)', gen_random_uuid());
-    ALTER TABLE sseapp.binding DROP COLUMN gap;
+    PERFORM sseapp.run('DROP TABLE IF EXISTS sseapp.binding');
+    PERFORM sseapp.run(format('CREATE TABLE sseapp.binding (gap integer, %I integer)', gen_random_uuid()));
+    PERFORM sseapp.run('ALTER TABLE sseapp.binding DROP COLUMN gap, REPLICA IDENTITY FULL');
 END
 $body$;
 DO $body$

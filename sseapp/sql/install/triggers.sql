@@ -1,8 +1,5 @@
--- What runs inside the application's transactions. Nothing here may fail for what the application does to its tables: no
--- column is named, so that columns can come, go and change.
---
--- The triggers' arguments: 0 the watch; 1 the watched table's oid; and where columns are left out, 2 'hide' or 'show',
--- 3 their numbers, 4 their names at the time of the watch, 5 the binding.
+-- What the functions of the watches use, which run inside the application's transactions: see functions.sql. Nothing here may fail for what the
+-- application does to its tables. JIT is off where there is a query: with settings such as enable_seqscan = off each would be compiled.
 
 -- Whether a trigger that fires for one table belongs to the watch of another, because it is a partition of it. Else it came
 -- out of a dump, where the oid was another's.
@@ -24,6 +21,7 @@ $body$;
 CREATE OR REPLACE FUNCTION sseapp.is_merged(watch integer, before text, after text) RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $body$
 #variable_conflict use_column
 DECLARE
@@ -52,6 +50,7 @@ $body$;
 CREATE OR REPLACE FUNCTION sseapp.note_nested() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $body$
 BEGIN
     IF coalesce(current_setting('sseapp.nested', true), '') = '' THEN
@@ -60,117 +59,83 @@ BEGIN
 END
 $body$;
 
--- What columns are called now. From the catalog's cache, not by a query: a REPEATABLE READ transaction that is older
+-- What a column is called now, null where it was dropped. From the catalog's cache, not by a query: a REPEATABLE READ transaction that is older
 -- than a RENAME would be told the old name, and a hidden column would be seen under its new one.
-CREATE OR REPLACE FUNCTION sseapp.current_names(relation oid, numbers smallint[]) RETURNS text[]
-LANGUAGE plpgsql VOLATILE
-AS $body$
-DECLARE
-    number smallint;
-    names text[] = '{}';
-BEGIN
-    FOREACH number IN ARRAY numbers LOOP
-        names := names || (pg_catalog.pg_identify_object_as_address('pg_catalog.pg_class'::regclass, relation, number)).object_names[3];
-    END LOOP;
-    RETURN names;
-END
-$body$;
-
--- The text with every \u and \\ written so that nothing is left for a parser to decode, and back. Inside JSON, backslashes
--- pair from the left, as replace() takes them; a control character is never there to be mistaken. (Backslashes stand in E'' here: what
--- they mean in '' is a setting of the writer's.)
-CREATE OR REPLACE FUNCTION sseapp.masked(json_text text) RETURNS text
-LANGUAGE sql IMMUTABLE
-AS $body$
-    SELECT replace(replace(replace(replace(json_text, E'\\\\', E'\x01'), E'\\u', E'\x02'), E'\x01', E'\\\\a'), E'\x02', E'\\\\b')
-$body$;
-CREATE OR REPLACE FUNCTION sseapp.unmasked(json_text text) RETURNS text
-LANGUAGE sql IMMUTABLE
-AS $body$
-    SELECT replace(replace(json_text, E'\\\\b', E'\\u'), E'\\\\a', E'\\\\')
-$body$;
-
--- Of a row's text the members with these names, in the names' order.
-CREATE OR REPLACE FUNCTION sseapp.members_shown(row_text text, names text[]) RETURNS text
-LANGUAGE plpgsql IMMUTABLE
-AS $body$
-DECLARE
-    members json := row_text;
-    name text;
-    result text := '';
-BEGIN
-    FOREACH name IN ARRAY names LOOP
-        result := result || coalesce(',' || to_json(name)::text || ':' || (members -> name)::text, '');
-    END LOOP;
-    RETURN '{' || substr(result, 2) || '}';
-END
-$body$;
-
--- Of a row's text the members without these names. A member is cut out where its text is in the row's just once; where a
--- nested one looks the same, the row is put together anew, which takes five times as long.
-CREATE OR REPLACE FUNCTION sseapp.members_not_hidden(row_text text, names text[]) RETURNS text
-LANGUAGE plpgsql IMMUTABLE
-AS $body$
-DECLARE
-    result text := row_text;
-    rest text;
-    name text;
-    member text;
-BEGIN
-    FOREACH name IN ARRAY names LOOP
-        member := to_json(name)::text || ':' || (result::json -> name)::text;
-        CONTINUE WHEN member IS NULL;
-        IF starts_with(result, '{' || member || ',') THEN
-            result := '{' || substr(result, length(member) + 3);
-            CONTINUE;
-        END IF;
-        rest := replace(result, ',' || member, '');
-        IF octet_length(result) - octet_length(rest) <> octet_length(member) + 1 THEN
-            RETURN (SELECT '{' || coalesce(string_agg(to_json(m.key)::text || ':' || m.value::text, ',' ORDER BY m.place), '') || '}'
-                    FROM json_each(row_text::json) WITH ORDINALITY m(key, value, place) WHERE m.key <> ALL (array_remove(names, NULL)));
-        END IF;
-        result := rest;
-    END LOOP;
-    RETURN result;
-END
-$body$;
-
--- Of a row's text what subscribers may see.
-CREATE OR REPLACE FUNCTION sseapp.members(row_text text, names text[], shown boolean) RETURNS text
-LANGUAGE plpgsql IMMUTABLE STRICT
-AS $body$
-DECLARE
-    -- JSON's readers decode every string, and \u0000 has no decoded form
-    masking boolean := strpos(row_text, E'\\u') > 0;
-BEGIN
-    IF masking THEN
-        row_text := sseapp.masked(row_text);
-        names := ARRAY(SELECT sseapp.masked(to_json(n.name)::text)::json #>> '{}' FROM unnest(names) n(name));
-    END IF;
-    row_text := CASE WHEN shown THEN sseapp.members_shown(row_text, names) ELSE sseapp.members_not_hidden(row_text, names) END;
-    RETURN CASE WHEN masking THEN sseapp.unmasked(row_text) ELSE row_text END;
-END
-$body$;
-
--- The names, as they are now, of the columns that these arguments of a trigger hide or show; null where they came out of a dump, whose
--- numbers are another table's.
-CREATE OR REPLACE FUNCTION sseapp.chosen(arguments text[]) RETURNS text[]
+CREATE OR REPLACE FUNCTION sseapp.current_name(relation oid, number smallint) RETURNS text
 LANGUAGE plpgsql VOLATILE
 AS $body$
 BEGIN
-    IF (pg_catalog.pg_identify_object_as_address('pg_catalog.pg_class'::regclass, 'sseapp.binding'::regclass, 2)).object_names[3]
-       IS DISTINCT FROM arguments[5] THEN
-        RETURN NULL;
-    END IF;
-    RETURN sseapp.current_names(arguments[1]::oid, arguments[3]::smallint[])
-        || CASE arguments[2] WHEN 'hide' THEN arguments[4]::text[] END;
+    RETURN (pg_catalog.pg_identify_object_as_address('pg_catalog.pg_class'::pg_catalog.regclass, relation, number)).object_names[3];
 END
 $body$;
 
--- Logs a row, without the columns that subscribers may not see. The settings that its text depends on are pinned: the writer's session
--- must not leak into it.
-CREATE OR REPLACE FUNCTION sseapp.log_row() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
+-- Notes how deep in triggers a plain table is written. Where a statement is logged after a deeper one, that one may have been fired by it, from
+-- another table, and may have changed its rows again: then the order in the log is wrong. From the next check on such a table goes by row.
+CREATE OR REPLACE FUNCTION sseapp.note_depth(relation oid, depth integer) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $body$
+DECLARE
+    noted jsonb := coalesce(nullif(current_setting('sseapp.depths', true), ''), '{}');
+    deepest integer := coalesce((noted ->> relation::text)::integer, 1);
+BEGIN
+    IF deepest > depth THEN
+        INSERT INTO sseapp.entangled_table (relation) SELECT note_depth.relation
+        WHERE NOT EXISTS (SELECT FROM sseapp.entangled_table e WHERE e.relation = note_depth.relation);
+    ELSIF depth > deepest THEN
+        PERFORM set_config('sseapp.depths', (noted || jsonb_build_object(relation, depth))::text, true);
+    END IF;
+END
+$body$;
+
+-- Tells that a change could not be logged, by a reset instead. Errors that are the application's own, and those that a new try may cure, it
+-- raises again: a serialization failure, no resources, a shutdown, a broken disk. Always false.
+CREATE OR REPLACE FUNCTION sseapp.log_loss(watch integer, state text, message text) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $body$
+#variable_conflict use_variable
+DECLARE
+    reason text := 'a change could not be logged: ' || message;
+BEGIN
+    IF left(state, 2) IN ('40', '53', '57', '58') THEN
+        RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message;
+    END IF;
+    -- the first of a transaction ends all that subscribers hold; no row that others may wait for is written
+    IF NOT EXISTS (SELECT FROM sseapp.loss l WHERE l.xid = pg_current_xact_id() AND l.watch = watch) THEN
+        INSERT INTO sseapp.loss (watch, reason) VALUES (watch, reason);
+        INSERT INTO sseapp.change (watch, kind, reason) VALUES (watch, 'r', reason);
+        IF sseapp.is_quiet() THEN
+            PERFORM pg_notify('sseapp', '');
+        END IF;
+    END IF;
+    RETURN false;
+END
+$body$;
+
+CREATE OR REPLACE FUNCTION sseapp.log_large(watch integer) RETURNS boolean
+LANGUAGE plpgsql
+AS $body$
+BEGIN
+    RETURN sseapp.log_loss(watch, '54000', 'a row is too large');
+END
+$body$;
+
+-- A row with the type of a table, which a record has not.
+CREATE OR REPLACE FUNCTION sseapp.as_row(example anyelement, whole record) RETURNS anyelement
+LANGUAGE plpgsql
+AS $body$
+BEGIN
+    example := whole;
+    RETURN example;
+END
+$body$;
+
+-- Logs a row of a table whose columns have changed since its watch's function was written: by what the catalog says now.
+CREATE OR REPLACE FUNCTION sseapp.log_row_anew(watch integer, fired regclass, op text, before record, after record) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET TimeZone = 'UTC'
 SET DateStyle = 'ISO, MDY'
@@ -179,44 +144,49 @@ SET bytea_output = 'hex'
 SET extra_float_digits = 1
 SET lc_monetary = 'C'
 SET quote_all_identifiers = off
+SET jit = off
 AS $body$
+#variable_conflict use_variable
 DECLARE
-    names text[];
-    before text;
-    after text;
+    query text := format('SELECT row_to_json(x.*)::text FROM (SELECT %s FROM (SELECT sseapp.as_row(NULL::%s, $1) AS row OFFSET 0) y) x',
+                         sseapp.column_list(watch, '(y.row)'), fired);
+    old text;
+    new text;
 BEGIN
-    IF TG_RELID <> TG_ARGV[1]::oid AND NOT sseapp.is_partition(TG_RELID, TG_ARGV[1]::oid) THEN
-        RETURN NULL;
-    ELSIF pg_trigger_depth() > 1 THEN
-        PERFORM sseapp.note_nested();
+    IF op <> 'INSERT' THEN
+        EXECUTE query INTO old USING before;
     END IF;
-    -- the images first, which costs less than their text
-    IF TG_OP = 'UPDATE' AND NOT OLD *<> NEW THEN
-        RETURN NULL;
+    IF op <> 'DELETE' THEN
+        EXECUTE query INTO new USING after;
     END IF;
-    IF TG_OP <> 'INSERT' THEN
-        before := row_to_json(OLD);
+    IF old = new OR op <> 'DELETE' AND sseapp.is_merged(watch, old, new) THEN
+        RETURN;
     END IF;
-    IF TG_OP <> 'DELETE' THEN
-        after := row_to_json(NEW);
-    END IF;
-    IF TG_NARGS > 2 THEN
-        names := sseapp.chosen(TG_ARGV);
-        IF names IS NULL THEN
-            RETURN NULL;
-        END IF;
-        before := sseapp.members(before, names, TG_ARGV[2] = 'show');
-        after := sseapp.members(after, names, TG_ARGV[2] = 'show');
-    END IF;
-    IF TG_OP <> 'DELETE'
-       AND (before = after OR NEW.xmax <> 0 AND sseapp.is_merged(TG_ARGV[0]::integer, before, after)) THEN
-        RETURN NULL;
-    END IF;
-    INSERT INTO sseapp.change (watch, kind, old, new) VALUES (TG_ARGV[0]::integer, lower(TG_OP)::"char", before, after);
+    INSERT INTO sseapp.change (watch, kind, old, new) VALUES (watch, lower(op)::"char", old, new);
     IF sseapp.is_quiet() THEN
         PERFORM pg_notify('sseapp', '');
     END IF;
-    RETURN NULL;
+END
+$body$;
+
+-- The rows of a statement, for a table whose columns have changed since its watch's functions were written: a query that brings "before" and
+-- "after" of each, by what the catalog says now.
+CREATE OR REPLACE FUNCTION sseapp.rows_anew(watch integer, op text) RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $body$
+DECLARE
+    columns text := replace(sseapp.column_list(watch, 'r'), '%', '%%');
+    json text := '(SELECT pg_catalog.row_to_json(x.*)::pg_catalog.text AS row, pg_catalog.row_number() OVER () AS place FROM (SELECT '
+        || columns || ' FROM %s r) x) ';
+BEGIN
+    RETURN CASE op
+        WHEN 'INSERT' THEN format('SELECT NULL::pg_catalog.text, a.row FROM ' || json || 'a', 'touched')
+        WHEN 'DELETE' THEN format('SELECT b.row, NULL::pg_catalog.text FROM ' || json || 'b', 'touched')
+        ELSE format('SELECT b.row, a.row FROM ' || json || 'b JOIN ' || json || 'a ON b.place OPERATOR(pg_catalog.=) a.place '
+                    'WHERE b.row OPERATOR(pg_catalog.<>) a.row ORDER BY a.place', 'old_rows', 'new_rows')
+    END;
 END
 $body$;
 

@@ -88,6 +88,7 @@ DECLARE
 BEGIN
     IF NOT sseapp.is_in_force(wanted) THEN
         PERFORM sseapp.warn_of_owner("table");
+        PERFORM sseapp.warn_of_neighbours("table");
         -- no change may be under way that the triggers do not see
         PERFORM sseapp.lock_tables(ARRAY["table"], CASE WHEN sseapp.leftovers(wanted) = '{}' THEN 'SHARE ROW EXCLUSIVE'
                                                         ELSE 'ACCESS EXCLUSIVE' END);
@@ -115,7 +116,7 @@ BEGIN
     ON CONFLICT ON CONSTRAINT watched_table_relation_key DO UPDATE SET
         range_attnum = EXCLUDED.range_attnum, range_name = EXCLUDED.range_name, hidden = EXCLUDED.hidden,
         hidden_names = EXCLUDED.hidden_names, shown = EXCLUDED.shown,
-        see_all = EXCLUDED.see_all, trigger = EXCLUDED.trigger
+        see_all = EXCLUDED.see_all, trigger = EXCLUDED.trigger, failure = NULL
     RETURNING * INTO present;
     PERFORM sseapp.check_columns(present);
     PERFORM sseapp.create_triggers(present);
@@ -139,6 +140,50 @@ BEGIN
             keeper::regrole, owner::regrole USING HINT = 'Have sseapp installed by the role that owns the tables.';
     END IF;
 END
+$body$;
+
+-- What others in the database do that the watch does not bring with it.
+CREATE OR REPLACE FUNCTION sseapp.warn_of_neighbours(relation regclass) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    publications text := sseapp.publications();
+    children text := (SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid)
+                      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent WHERE c.oid = relation AND c.relkind <> 'p');
+BEGIN
+    IF publications IS NOT NULL THEN
+        RAISE WARNING 'The change log of sseapp is published by %: a subscriber that has no schema sseapp stops at the next change.', publications
+            USING HINT = 'Publish your tables by name or by schema instead of FOR ALL TABLES, or install sseapp on the subscriber too.';
+    END IF;
+    IF children IS NOT NULL THEN
+        RAISE NOTICE '% has tables that inherit from it, whose rows are not included: %.', relation, children
+            USING HINT = 'Watch each of them, or make the table a partitioned one.';
+    END IF;
+END
+$body$;
+
+-- The publications that carry our log; null where there are none.
+CREATE OR REPLACE FUNCTION sseapp.publications() RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT string_agg(DISTINCT quote_ident(p.pubname), ', ') FROM pg_publication_tables p WHERE p.schemaname = 'sseapp'
+$body$;
+
+-- Why the caller cannot read all rows of a table; null if it can, or knows that it does not.
+CREATE OR REPLACE FUNCTION sseapp.row_security(relation oid, see_all boolean) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT CASE
+        WHEN c.relrowsecurity AND NOT see_all
+            THEN 'row-level security was switched on, so the table is not served: call sseapp.watch() with subscribers_see_all_rows => true'
+        WHEN row_security_active(c.oid) THEN format(
+            'row-level security keeps rows from the role %I, so no snapshot can be read: it wants BYPASSRLS, or to own the table without FORCE',
+            current_user)
+        END
+    FROM pg_class c WHERE c.oid = relation
 $body$;
 
 -- What watched_table will hold for these arguments. Refuses what cannot be.
@@ -243,6 +288,8 @@ BEGIN
     END IF;
     PERFORM sseapp.lock_tables(ARRAY["table"], 'ACCESS EXCLUSIVE');
     PERFORM sseapp.drop_triggers("table", sseapp.trigger_names(watch, 'log_rows')::name[]);
+    PERFORM sseapp.drop_functions(watch);
+    PERFORM sseapp.count_losses(watch);
     PERFORM sseapp.tell_reset(watch, 'the table is no longer watched');
     DELETE FROM sseapp.watched_table w WHERE w.id = watch;
     DELETE FROM sseapp.entangled_table e WHERE e.relation = "table";
@@ -263,6 +310,7 @@ CREATE OR REPLACE VIEW sseapp.watched AS
               AND (a.attnum = ANY (w.hidden) OR a.attname = ANY (w.hidden_names))) AS hidden,
            (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
             WHERE a.attrelid = w.relation AND NOT a.attisdropped AND a.attnum = ANY (w.shown)) AS only_columns,
-           w.since, sseapp.trouble(s.shape) AS trouble
+           w.since, coalesce('the table could not be checked: ' || w.failure, sseapp.trouble(s.shape),
+                             sseapp.row_security(w.relation, w.see_all)) AS trouble
     FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN sseapp.shapes() s ON s.watch = w.id;

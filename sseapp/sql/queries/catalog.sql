@@ -15,11 +15,12 @@ SELECT w.id, w.relation::oid::bigint, n.nspname, c.relname,
         FROM jsonb_array_elements_text(nullif(s.shape -> 'key', 'null')) WITH ORDINALITY k(number, place)
         JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum = k.number::smallint),
        (SELECT r.attname FROM sseapp.visible_column r WHERE r.watch = w.id AND r.attnum = w.range_attnum),
-       w.generation, w.reason, c.relkind <> 'p',
+       sseapp.generation(w.id), w.reason, c.relkind <> 'p',
        array_position(current_schemas(false), n.nspname),
        v.attname, format_type(v.atttypid, v.atttypmod), b.typname,
        CASE WHEN b.typcategory = 'A' THEN 'a' ELSE b.typtype::text END,
-       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder)
+       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder),
+       sseapp.form(v.atttypid) = 't'
 FROM sseapp.watched_table w
 JOIN sseapp.shapes() s ON s.watch = w.id
 JOIN pg_class c ON c.oid = w.relation

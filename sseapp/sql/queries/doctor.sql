@@ -17,7 +17,7 @@ SELECT has_schema_privilege('sseapp', 'USAGE') AND has_table_privilege('sseapp.c
 -- name: tables
 -- Each watched table: may this role read it, are our triggers in place, does it have a key, the range column, and does that have an index.
 SELECT w.schema || '.' || w."table", has_table_privilege(t.relation, 'SELECT'),
-       w.trouble IS NULL,
+       w.trouble,
        w.key IS NOT NULL,
        w.range_column,
        w.range_column IS NULL OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.relation AND i.indkey[0] = t.range_attnum)
@@ -33,3 +33,7 @@ INSERT INTO sseapp_doctor.canary VALUES (1, %(text)s);
 
 -- name: drop_canary
 DROP SCHEMA IF EXISTS sseapp_doctor CASCADE;
+
+-- name: publications
+-- The publications of others that carry the change log; null where there are none.
+SELECT sseapp.publications();

@@ -66,7 +66,7 @@ SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '1s';
 WITH seen AS MATERIALIZED (
     SELECT pg_current_snapshot()::text AS snapshot,
            sseapp.greatest_xid()::text AS greatest,
-           (SELECT w.generation FROM sseapp.watched_table w WHERE w.id = {watch}) AS generation
+           sseapp.generation({watch}) AS generation
     FROM sseapp.state s WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false))
 SELECT seen.generation, seen.snapshot, seen.greatest, r.row
 FROM seen LEFT JOIN LATERAL (
@@ -97,12 +97,18 @@ FROM sseapp.state s
 LEFT JOIN LATERAL (SELECT c.id, c.at FROM sseapp.change c WHERE c.id > s.horizon_id ORDER BY c.id LIMIT 1) f ON true
 LEFT JOIN LATERAL (SELECT c.id FROM sseapp.change c WHERE c.id > s.horizon_id ORDER BY c.id DESC LIMIT 1) l ON true;
 
--- name: left_out
--- The columns that the watch of a table keeps from subscribers because it was told to; null where there are none.
-SELECT string_agg(a.attname, ', ' ORDER BY a.attnum)
-FROM sseapp.watched_table w JOIN pg_attribute a ON a.attrelid = w.relation
-WHERE w.relation = %(table)s::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
-  AND CASE WHEN w.shown IS NULL THEN a.attnum = ANY (w.hidden) OR a.attname = ANY (w.hidden_names) ELSE a.attnum <> ALL (w.shown) END;
+-- name: current
+-- How a table is watched: its range column, the columns that are hidden because the watch was told to, those that alone are shown (null: all others),
+-- and whether subscribers see all rows. By the names that they have now.
+SELECT (SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = w.relation AND a.attnum = w.range_attnum AND NOT a.attisdropped),
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+             WHERE a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
+               AND w.shown IS NULL AND (a.attnum = ANY (w.hidden) OR a.attname = ANY (w.hidden_names)) ORDER BY a.attnum),
+       CASE WHEN w.shown IS NOT NULL THEN ARRAY(
+            SELECT a.attname::text FROM pg_attribute a
+            WHERE a.attrelid = w.relation AND NOT a.attisdropped AND a.attnum = ANY (w.shown) ORDER BY a.attnum) END,
+       w.see_all
+FROM sseapp.watched_table w WHERE w.relation = %(table)s::regclass;
 
 -- name: watched
 SELECT w.schema, w."table", coalesce(array_to_string(w.key, ', '), 'the whole row'), coalesce(w.range_column, 'none'),

@@ -140,7 +140,15 @@ def _xids(array):
 
 
 def _names(composed):
-    return [part.strings[-1] for part in composed if isinstance(part, Identifier)]
+    """The names in ``composed``, each once: a column is named again behind its AS."""
+    found = [
+        part.strings[-1:] if isinstance(part, Identifier) else _names(part) for part in composed if _may_name(part)
+    ]
+    return list(dict.fromkeys(name for names in found for name in names))
+
+
+def _may_name(part):
+    return isinstance(part, Identifier | Composed)
 
 
 def _shown(row, columns):

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg2.sql import SQL, Identifier, Literal
-from support.clusters import VERSIONS, bindir
+from support.clusters import VERSIONS
 from support.strategies import ZONES
 from support.typed import SETS_UP, SETS_UP_15, TYPES
+from support.versions import require
 
 from sseapp import question, where
 from sseapp.database import Connection
@@ -32,8 +33,7 @@ QUICK = settings(
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def version(request):
-    if bindir(request.param) is None:
-        pytest.skip(f"the programs of PostgreSQL {request.param} are not here (see README.md)")
+    require(request.param)
     return request.param
 
 

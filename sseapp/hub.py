@@ -18,6 +18,7 @@ from sseapp.index import FilterIndex
 from sseapp.question import Question
 from sseapp.ring import FRAME_SIZE, Frame, frames
 from sseapp.table import Table
+from sseapp.window import step
 
 
 class Stream(Channel):
@@ -193,7 +194,7 @@ class Hub:
                 stream.resize(share)
                 # most do not move with a tick, and to make a filter costs a hundred times as much as to see that
                 begin = stream.question.begin(now)
-                if begin == stream.begin or self.position is None:
+                if begin == stream.begin or self.position is None or self._is_set_back(stream, begin):
                     continue
                 filter_, bound = stream.question.resolved(now)
                 stream.begin = begin
@@ -202,6 +203,18 @@ class Hub:
                     index.remove(stream.filter, stream)
                     index.add(filter_, stream)
                     stream.move(filter_, bound, self.position)
+
+    def _is_set_back(self, stream: Stream, begin: datetime | None) -> bool:
+        """Whether the clock was set back: a window never moves back. Ends the stream where that is more than a step.
+
+        Its subscribers have dropped rows that the window would hold again, and no change of the log tells these.
+        """
+        last, before = stream.question.last, stream.begin
+        if last is None or begin is None or before is None or begin > before:
+            return False
+        if before - begin > step(last):
+            self._end(stream, "the server's clock was set back")
+        return True
 
     def wake(self) -> None:
         """Wake all who wait on a stream."""

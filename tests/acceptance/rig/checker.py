@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Self
 
 import psycopg2
+from acceptance.rig.batches import halves
 from acceptance.rig.questions import Question, Row
 from acceptance.rig.subscriber import Span, Subscriber, Told
 
@@ -140,6 +141,7 @@ def _judge_span(span: Span, history: History, question: Question, verdict: Verdi
     if span.rows not in (None, start):
         verdict.faults.append(f"the snapshot at {cursor} is wrong: {_difference(span.rows, start)}")
     rows = dict(start if span.rows is None else span.rows)
+    verdict.faults += halves(span, rows, history, question)
     told = list(_by_row(span.told, rows))
     expected = history.expected(question, cursor.upto)
     by_key: defaultdict[int, list[Told]] = defaultdict(list)

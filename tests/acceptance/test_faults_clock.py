@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.altered import altered
-from support.clock import APPLICATION, HOUR, Clock, TimedServer
-from support.clusters import NEWEST, scratch, wait_until
+from support.clock import APPLICATION, HOUR, Clock, timed
+from support.clusters import NEWEST, wait_until
 from support.site import site as serve_site
 from support.versions import require
 
@@ -17,28 +16,23 @@ STEPS = (HOUR, 0, -HOUR, HOUR, -HOUR, 0)
 
 
 @pytest.fixture(scope="module")
-def clock():
-    folder = scratch()
-    yield Clock(folder)
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def timed(clock):
-    """A cluster of its own that runs by the clock."""
+def own():
+    """A cluster of its own that runs by a clock of its own."""
     require(NEWEST)
-    server = TimedServer(NEWEST, clock)
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(server.data.parent)
+    with timed() as found:
+        yield found
 
 
 @pytest.fixture
-def site(timed, clock, request):
+def clock(own):
+    return own.clock
+
+
+@pytest.fixture
+def site(own, clock, request):
     """The database's clock is the one that is stepped, the server's is right."""
     clock.step(0)
-    with serve_site(timed, **getattr(request, "param", {})) as found:
+    with serve_site(own, **getattr(request, "param", {})) as found:
         found.caught_up()  # it begins to prune with the first request
         yield found
 

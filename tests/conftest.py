@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 import pytest
-from harness.clusters import NEWEST, VERSIONS, Clusters, bindir, sweep
+from harness.clusters import NEWEST, Clusters, sweep
+from harness.versions import CHOSEN, WHOLE, chosen, require
+
+
+def pytest_addoption(parser):
+    every = ",".join(version.removeprefix("pg") for version in sorted(WHOLE + CHOSEN))
+    parser.addoption("--postgres", metavar="NUMBERS", help=f"run all that names no version on these, such as {every}")
+
+
+def pytest_generate_tests(metafunc):
+    """Run what asks for a server on each of the versions."""
+    if "server" in metafunc.fixturenames:
+        asked = metafunc.config.getoption("postgres")
+        wanted = [f"pg{number}" for number in asked.split(",")] if asked else WHOLE
+        if not asked and chosen(metafunc.definition.path):
+            wanted += CHOSEN
+        metafunc.parametrize("server", wanted, indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -14,15 +30,10 @@ def clusters():
     clusters.close()
 
 
-def _require(version: str) -> None:
-    if bindir(version) is None:
-        pytest.skip(f"the programs of PostgreSQL {version.removeprefix('pg')} are not here (see README.md)")
-
-
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture
 def server(request, clusters):
     """The shared cluster of each version; do not stop it."""
-    _require(request.param)
+    require(request.param)
     return clusters.shared(request.param)
 
 
@@ -36,7 +47,7 @@ def dsn(server):
 @pytest.fixture
 def pg18(clusters):
     """The shared cluster of the newest version; do not stop it."""
-    _require(NEWEST)
+    require(NEWEST)
     return clusters.shared(NEWEST)
 
 
@@ -50,6 +61,6 @@ def pg18_dsn(pg18):
 @pytest.fixture
 def own_cluster(clusters):
     """A private cluster of the newest version: stop(), kill() and again() are free to use."""
-    _require(NEWEST)
+    require(NEWEST)
     with clusters.own() as server:
         yield server

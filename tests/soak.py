@@ -21,9 +21,11 @@ import psycopg2
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from harness.clock import timed  # noqa: E402
 from harness.clusters import Clusters, sweep  # noqa: E402
 from harness.exactly_once.rig import Report  # noqa: E402  # the path comes first
 from harness.faults import PROMOTION, QUIET, RESETTING, Fault, World  # noqa: E402
+from harness.faults_further import CLOCK  # noqa: E402
 
 FAULTS = QUIET | RESETTING | PROMOTION
 ROUND = 5
@@ -64,7 +66,7 @@ class Soak:
         resets = 1000 if any(name in RESETTING or name in PROMOTION for name in names) else 0
         lazy = {"wal_writer_delay": "10s"}
         with (
-            clusters.own(**lazy) as cluster,
+            timed(**lazy) if CLOCK in names else clusters.own(**lazy) as cluster,
             World(cluster, seed, failover=names[0] in PROMOTION, outage=self.outage, **DEFAULTS) as world,
         ):
             for name in names:

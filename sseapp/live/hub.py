@@ -16,6 +16,7 @@ from sseapp.log.change import RESET, TRUNCATE, Batch, Change
 from sseapp.log.cursor import Scope, Snapshot
 from sseapp.query.filter_index import FilterIndex
 from sseapp.query.query import Query
+from sseapp.query.window import step
 from sseapp.tables.table import Table
 
 
@@ -122,7 +123,7 @@ class Hub:
                 stream.resize(share)
                 # most windows do not move with each tick; making a filter costs a hundred times as much as seeing that
                 begin = stream.query.window_start(now)
-                if begin == stream.begin or self.upto is None:
+                if begin == stream.begin or self.upto is None or self._is_set_back(stream, begin):
                     continue
                 filter_, bound = stream.query.filter_at(now)
                 stream.begin = begin
@@ -131,6 +132,18 @@ class Hub:
                     index.remove(stream.filter, stream)
                     index.add(filter_, stream)
                     stream.move(filter_, bound, self.upto)
+
+    def _is_set_back(self, stream: Stream, begin: datetime | None) -> bool:
+        """Whether the clock was set back: a window never moves back. More than one step back ends the stream.
+
+        Its subscribers have dropped rows that the window would hold again, and no change of the log tells these.
+        """
+        last, before = stream.query.last, stream.begin
+        if last is None or begin is None or before is None or begin > before:
+            return False
+        if before - begin > step(last):
+            self._end(stream, "the server's clock was set back")
+        return True
 
     def wake(self) -> None:
         """Wake all who wait on a stream."""

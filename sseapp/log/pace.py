@@ -26,6 +26,7 @@ FOREVER = 2**63 - 1
 LEASE = 1000
 """Milliseconds for which the bell is off, unless that is extended."""
 
+_LONGEST_LEASE = 10 * LEASE  # ms, beyond all that is set
 _WINDOW = 0.5  # seconds over which commits are counted
 _GROWTH, _LONGEST = 1.5, 0.1  # of the intervals, in seconds, at which an old transaction's end is waited for
 
@@ -166,6 +167,9 @@ class Pace:
             ends, self._ends = self._ends, False
             return 0 if ends else None
         enough = self._busy / 2 if reading.left else self._busy
+        if reading.left > _LONGEST_LEASE:
+            # nobody sets one that long: the clock was set back, and the bell would be off until it has caught up
+            return LEASE if rate >= enough else 0
         return LEASE if rate >= enough and reading.left < LEASE / 2 else None
 
     def _wait(self) -> float:

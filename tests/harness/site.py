@@ -155,7 +155,7 @@ class Site:
 
 @contextmanager
 def site(server: Server, kind: str = "gevent", options: tuple[str, ...] = (), **settings: Any) -> Iterator[Site]:
-    """Serve a fresh database with sseapp installed; the rest as :class:`~support.servers.Host` takes it."""
+    """Serve a fresh database with sseapp installed; the rest as :class:`~harness.servers.Host` takes it."""
     with server.database() as dsn:
         connection = Connection(dsn)
         schema.install(connection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
+from harness.versions import since
 
 from sseapp.errors import BadParameterError, NotFoundError
 from sseapp.postgres import catalog
@@ -94,8 +95,7 @@ def test_a_key_over_a_hidden_column_is_no_key(site, load):
 
 
 def test_not_null_that_is_promised_for_new_rows_only_is_no_key(site, load, server):
-    if server.version == "pg15":
-        pytest.skip("NOT NULL ... NOT VALID came with PostgreSQL 18")
+    since(server.version, 18, "NOT NULL ... NOT VALID")
     site.run(
         "CREATE TABLE t (a int UNIQUE); INSERT INTO t VALUES (NULL);ALTER TABLE t ADD CONSTRAINT n NOT NULL a NOT VALID"
     )
@@ -124,8 +124,7 @@ def test_hidden_and_allowed_columns_after_renames(site, load):
 
 
 def test_virtual_generated_columns_are_left_out(site, load, server):
-    if server.version == "pg15":
-        pytest.skip("virtual generated columns came with PostgreSQL 18")
+    since(server.version, 18, "virtual generated columns")
     site.run("CREATE TABLE t (id int, v int GENERATED ALWAYS AS (id * 2) VIRTUAL)")
     watch = site.watch("t")
     assert list(load()[watch].by_name) == ["id"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from harness.clusters import VERSIONS, bindir
+from harness.clusters import VERSIONS
 from harness.strategies import ZONES
 from harness.typed_columns import SETS_UP, SETS_UP_15, TYPES
+from harness.versions import require
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg2.sql import SQL, Identifier, Literal
@@ -33,8 +34,7 @@ QUICK = settings(
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def version(request):
-    if bindir(request.param) is None:
-        pytest.skip(f"the programs of PostgreSQL {request.param} are not here (see README.md)")
+    require(request.param)
     return request.param
 
 

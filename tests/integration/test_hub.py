@@ -206,6 +206,28 @@ def test_a_window_that_has_moved_is_what_changes_are_matched_by(bench):
     assert bench.hub.streams == []
 
 
+def test_a_window_waits_for_a_clock_that_was_set_back_a_little(bench):
+    stream = bench.join(("last", "60s"))
+    noted = stream.note()
+    for _ in range(2):
+        bench.now -= timedelta(milliseconds=500)
+        bench.hub.tick()
+        assert stream.note() == noted
+    assert stream.reason is None
+
+
+def test_a_stream_starts_again_where_the_clock_was_set_back(bench):
+    """Its subscribers have dropped rows that the window would hold again."""
+    stream, still = bench.join(("last", "60s")), bench.join()
+    bench.now -= timedelta(seconds=3)
+    bench.hub.tick()
+    assert stream.reason == "the server's clock was set back"
+    assert bench.hub.streams == [still]
+    again = bench.join(("last", "60s"))
+    assert again is not stream
+    assert again.note()[2] == '"2025-12-31T23:58:57+00:00"'
+
+
 def test_a_subscriber_that_waits_is_woken(bench):
     stream = bench.join()
     woken = []

@@ -7,6 +7,7 @@ import threading
 from contextlib import closing
 
 import pytest
+from harness.versions import program
 from harness.watching import KEEPER, as_user, execute, make_keeper, open_session
 
 from sseapp import errors
@@ -54,7 +55,7 @@ def catalog_sizes(dsn):
 
 
 def dump(server, dsn):
-    command = [server.bindir / "pg_dump", "--dbname", dsn]
+    command = [program(server.version, "pg_dump"), "--dbname", dsn]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
 
@@ -65,7 +66,7 @@ def make_role(server, name):
 
 
 def psql(server, dsn, text):
-    command = [server.bindir / "psql", "--dbname", dsn, "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"]
+    command = [program(server.version, "psql"), "-d", dsn, "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"]
     return subprocess.run(command, check=True, capture_output=True, text=True, input=text)
 
 

@@ -6,6 +6,7 @@ import subprocess
 from contextlib import closing
 
 import pytest
+from harness.versions import program
 from harness.watching import KEEPER, as_user, execute, make_keeper, open_session
 
 from sseapp.postgres import catalog, schema
@@ -58,11 +59,11 @@ def restore(server, dsn, original):  # noqa: ARG001 - it must be there to be dum
 
         def restored(*options, stop=1):
             dump = subprocess.run(
-                [server.bindir / "pg_dump", "--dbname", dsn, *options], check=True, capture_output=True
+                [program(server.version, "pg_dump"), "--dbname", dsn, *options], check=True, capture_output=True
             ).stdout
             psql = [
-                server.bindir / "psql",
-                "--dbname",
+                program(server.version, "psql"),
+                "-d",
                 other,
                 "--no-psqlrc",
                 "--quiet",
@@ -155,10 +156,10 @@ def test_the_tables_alone_restored_beside_another_installation(restore):
 def test_the_tables_alone_restored_in_the_same_database(server, dsn, original):
     """Their triggers name tables that are gone."""
     dump = subprocess.run(
-        [server.bindir / "pg_dump", "--dbname", dsn, "--schema", "shop"], check=True, capture_output=True
+        [program(server.version, "pg_dump"), "--dbname", dsn, "--schema", "shop"], check=True, capture_output=True
     ).stdout
     original.query("DROP SCHEMA shop CASCADE")
-    psql = [server.bindir / "psql", "--dbname", dsn, "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"]
+    psql = [program(server.version, "psql"), "-d", dsn, "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"]
     subprocess.run(psql, check=True, capture_output=True, input=dump)
     original.query(WRITES.format("secret"))
     assert original.query("SELECT count(*) FROM sseapp.change WHERE kind <> 'r'") == [(0,)]

@@ -6,6 +6,7 @@ import io
 
 import psycopg2
 import pytest
+from harness.versions import since
 from harness.watching import execute
 
 
@@ -75,7 +76,8 @@ def test_on_conflict(table):
     assert table.replayed() == table.rows("t")
 
 
-def test_merge(table):
+def test_merge(table, server):
+    since(server.version, 15, "MERGE")
     table.run("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     table.run("""MERGE INTO t USING (VALUES (1, 'x'), (2, NULL), (3, 'c')) v(id, name) ON t.id = v.id
                  WHEN MATCHED AND v.name IS NULL THEN DELETE

@@ -73,7 +73,7 @@ def test_a_table_whose_triggers_could_not_be_changed_later_is_logged_by_the_row(
 
 
 @pytest.mark.parametrize("hide", [[], ["note"]], ids=["all", "hidden"])
-def test_the_two_versions_of_a_row_stay_together(site, hide):
+def test_the_two_versions_of_a_row_stay_together(site, server, hide):
     site.run(TABLE)
     site.watch("t", hide=hide)
     # long and short rows, in an order that is neither that of the keys nor of the storage, some of them unchanged
@@ -84,8 +84,9 @@ def test_the_two_versions_of_a_row_stay_together(site, hide):
     site.run("UPDATE t SET n = CASE WHEN id % 3 = 0 THEN n ELSE n + 1 END")
     site.run("""INSERT INTO t SELECT g, 50 FROM generate_series(2900, 3100) g ORDER BY -g
                 ON CONFLICT (id) DO UPDATE SET n = t.n + excluded.n WHERE t.id % 2 = 0""")
-    site.run("""MERGE INTO t USING generate_series(2950, 3150) g ON t.id = g WHEN MATCHED AND g % 5 = 0 THEN DELETE
-                WHEN MATCHED AND g % 5 < 3 THEN UPDATE SET n = -n WHEN NOT MATCHED THEN INSERT (id) VALUES (g)""")
+    if server.version != "pg14":
+        site.run("""MERGE INTO t USING generate_series(2950, 3150) g ON t.id = g WHEN MATCHED AND g % 5 = 0 THEN DELETE
+                    WHEN MATCHED AND g % 5 < 3 THEN UPDATE SET n = -n WHEN NOT MATCHED THEN INSERT (id) VALUES (g)""")
     site.run("WITH gone AS (DELETE FROM t WHERE id > 3000 RETURNING *) INSERT INTO t SELECT id, n, 'again' FROM gone")
     updates = [(old, new) for kind, old, new in site.events() if kind == "u"]
     assert len(updates) > 2000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg2
 import pytest
+from harness.versions import since
 from harness.watching import execute
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, at timestamptz, secret text, name text)"
@@ -224,8 +225,7 @@ def test_range_columns_of_dates_times_and_numbers(site, type_):
 
 
 def test_virtual_generated_columns_cannot_be_asked_for(site, server):
-    if server.version == "pg15":
-        pytest.skip("virtual generated columns came with PostgreSQL 18")
+    since(server.version, 18, "virtual generated columns")
     site.run("CREATE TABLE g (id int PRIMARY KEY, v int GENERATED ALWAYS AS (id * 2) VIRTUAL)")
     for options in ({"range_column": "v"}, {"only_columns": ["id", "v"]}):
         with pytest.raises(psycopg2.Error, match=r"do not see the values of virtual generated columns \(v\)"):

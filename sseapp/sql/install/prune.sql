@@ -16,11 +16,13 @@ AS $body$
     GROUP BY e.above
 $body$;
 
--- Notes where the log stands now, at most once in "apart".
+-- Notes where the log stands now, at most once in "apart". Marks that lie in the future go first: the clock was set back, and until it
+-- had caught up no mark would be made, nor anything be pruned.
 CREATE OR REPLACE FUNCTION sseapp.mark_position(apart interval) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 AS $body$
+    DELETE FROM sseapp.mark m WHERE m.at > clock_timestamp();
     INSERT INTO sseapp.mark (at, snapshot, id)
     SELECT clock_timestamp(), sseapp.cut(pg_current_snapshot(), g.xid), g.id
     FROM (SELECT sseapp.greatest_xid() AS xid,

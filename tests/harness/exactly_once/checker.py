@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Self
 
 import psycopg2
-from harness.exactly_once.queries import Query, Row
+from harness.exactly_once.batches import halves
+from harness.exactly_once.queries import Row
 from harness.exactly_once.subscriber import Span, Subscriber, Told
 
 from sseapp.log.cursor import Snapshot, decode
@@ -140,6 +141,7 @@ def _judge_span(span: Span, history: History, query: Query, verdict: Verdict, *,
     if span.rows not in (None, start):
         verdict.faults.append(f"the snapshot at {cursor} is wrong: {_difference(span.rows, start)}")
     rows = dict(start if span.rows is None else span.rows)
+    verdict.faults += halves(span, rows, history, query)
     told = list(_by_row(span.told, rows))
     expected = history.expected(query, cursor.upto)
     by_key: defaultdict[int, list[Told]] = defaultdict(list)

@@ -42,11 +42,15 @@ class Told:
 
 @dataclass
 class Span:
-    """From a snapshot, or a first position, to the next one: the cursor's text, the rows and what was told since."""
+    """From a snapshot, or a first position, to the next one: the cursor's text, the rows and what was told since.
+
+    ``ids`` are the further cursors' texts, each with how much had been told until then.
+    """
 
     id: str
     rows: dict[int, Row] | None
     told: list[Told] = field(default_factory=list)
+    ids: list[tuple[int, str]] = field(default_factory=list)
 
 
 class Unchunked:
@@ -148,11 +152,17 @@ class Subscriber:
         elif block.name != "bye":
             self.events += 1
             self._apply(block.name, data)
+            self._note(block)
 
     def _heartbeat(self, block: Block) -> None:
         if not self.spans and block.id:
             self._begin(Span(block.id, None))
+        self._note(block)
         self.quiet.set()
+
+    def _note(self, block: Block) -> None:
+        if self.spans and block.id:
+            self.spans[-1].ids.append((len(self.spans[-1].told), block.id))
 
     def _begin(self, span: Span) -> None:
         self.spans.append(span)

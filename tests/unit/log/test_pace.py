@@ -153,3 +153,11 @@ def test_behind_a_pooler_it_polls_unless_told_that_the_bell_is_heard(notify, dea
     step = pace.after(reading(1), 0, 0)
     assert (step.wait, step.fence) == ((POLL, False) if deaf else (0.0, True))
     assert pace.mode is (Mode.POLLING if deaf else Mode.SETTLING)
+
+
+@pytest.mark.parametrize(("rate", "lease"), [(0, 0), (80, LEASE)])
+def test_a_lease_that_the_clock_was_set_back_before_is_ended_or_set_anew(rate, lease):
+    pace = settled(begun())
+    for at in range(50):
+        pace.after(reading(10_400), rate / 10, at / 10)
+    assert pace.after(reading(10_000 + 3_600_000), rate / 10, 5).lease == lease

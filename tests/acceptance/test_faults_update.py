@@ -16,7 +16,8 @@ from harness.exactly_once.checker import query
 from harness.fault_run import PACE, ready
 from harness.servers import ROOT, Host
 from harness.sse import Stream, ask
-from sseapp.cursor import Cursor, Scope, Snapshot, decode, encode
+
+from sseapp.log.cursor import Cursor, Scope, Snapshot, decode, encode
 
 OLDER = sorted((Path(__file__).parents[1] / "integration" / "data").glob("schema_*.sql.gz"))
 TABLE = "CREATE TABLE item (id bigint PRIMARY KEY, at timestamptz DEFAULT now())"

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 from harness.exactly_once.batches import halves
-from harness.exactly_once.queries import Question
+from harness.exactly_once.queries import Query
 from harness.exactly_once.subscriber import Span, Told
-from sseapp.cursor import Cursor, Scope, Snapshot, encode
+
+from sseapp.log.cursor import Cursor, Scope, Snapshot, encode
 
 FIRST, SECOND = {"id": 1}, {"id": 2}
 
@@ -22,7 +23,7 @@ def test_half_a_transaction_at_the_end_of_a_batch_is_found(heard, whole):
     told = [Told("insert", row["id"], row, None, "5") for row in (FIRST, SECOND)]
     upto = Snapshot(6) if heard else Snapshot(5)
     span = Span("", {}, told, [(heard, encode(Cursor(upto), scope))])
-    assert (halves(span, {}, History(), Question("item", "id")) == []) is whole
+    assert (halves(span, {}, History(), Query("item", "id")) == []) is whole
 
 
 def test_within_a_batch_it_may_be_half_of_one():
@@ -30,4 +31,4 @@ def test_within_a_batch_it_may_be_half_of_one():
     span = Span(
         "", {}, [Told("insert", 1, FIRST, None, "5")], [(1, encode(Cursor(Snapshot(6), 3, Snapshot(5)), scope))]
     )
-    assert halves(span, {}, History(), Question("item", "id")) == []
+    assert halves(span, {}, History(), Query("item", "id")) == []

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from harness.exactly_once.queries import Query, Row
 from harness.exactly_once.subscriber import Span
-from sseapp.cursor import Snapshot, decode
+
+from sseapp.log.cursor import Snapshot, decode
 
 if TYPE_CHECKING:
     from harness.exactly_once.checker import History

@@ -11,7 +11,7 @@ from typing import Self
 
 import psycopg2
 from harness.exactly_once.batches import halves
-from harness.exactly_once.queries import Row
+from harness.exactly_once.queries import Query, Row
 from harness.exactly_once.subscriber import Span, Subscriber, Told
 
 from sseapp.log.cursor import Snapshot, decode

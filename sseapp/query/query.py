@@ -37,7 +37,8 @@ class Query:
 
     ``filter`` is without the moving bound of ``last``: :meth:`resolved` adds it. ``columns`` are in the table's order,
     the key among them; ``None`` is all. ``order`` ends with the key, so that ``limit`` always takes the same rows.
-    ``wait`` and ``every`` are seconds. Queries of equal ``canonical`` hear the same changes; those of equal
+    ``whole`` says that no limit was given: then an event stream of changes begins with all rows. ``wait`` and ``every``
+    are seconds. Queries of equal ``canonical`` hear the same changes; those of equal
     ``result`` read the same rows.
     """
 
@@ -48,6 +49,7 @@ class Query:
     columns: tuple[str, ...] | None = None
     order: tuple[OrderTerm, ...] = ()
     limit: int = 10_000
+    whole: bool = False
     snapshot: bool = True
     after: str | None = None
     wait: float = 20.0
@@ -122,6 +124,7 @@ def _read(table: Table, arguments: Iterable[tuple[str, str]], default_limit: int
         columns=parameters.columns(single["columns"], table, parameter="columns") if "columns" in single else None,
         order=_order(table, single.get("order")),
         limit=parameters.count(single.get("limit", str(default_limit)), parameter="limit", most=max_limit),
+        whole="limit" not in single,
         snapshot=parameters.switch(single.get("snapshot", "yes"), parameter="snapshot"),
         after=_after(single),
         wait=parameters.seconds(single.get("wait", "20"), parameter="wait", least=0, most=LONGEST_WAIT),

@@ -49,7 +49,7 @@ def rows(table: str) -> Response:
     """The rows now; or as a stream, again whenever one of them changed."""
     if _wants_stream():
         return _streamed(lambda occupies_host: RowsStream(_services(), table, _args(), occupies_host=occupies_host))
-    return _json(long_poll.rows(_services(), table, _args()))
+    return Response(long_poll.rows(_services(), table, _args()), content_type=_JSON)
 
 
 @_api.get("/tables/<name:table>/changes")

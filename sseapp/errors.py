@@ -19,6 +19,11 @@ class SseappError(Exception):
         self.parameter = parameter
         super().__init__(self.detail)
 
+    @property
+    def public(self) -> str:
+        """The detail as an answer may show it."""
+        return self.detail
+
 
 class BadParameterError(SseappError):
     """A parameter of the request is not valid."""
@@ -108,6 +113,10 @@ class UnsettledError(UnavailableError):
     """The table keeps changing; try again."""
 
 
+class UnreadableError(UnavailableError):
+    """The rows of this table cannot be read; the server's log says why."""
+
+
 class OverloadedError(UnavailableError):
     """All stream slots are in use; try again."""
 
@@ -128,6 +137,11 @@ class DatabaseError(UnavailableError):
 
     def __str__(self) -> str:
         return self._cause or self.detail
+
+    @property
+    def public(self) -> str:
+        """What kind of error it is: the driver's and the server's words name hosts, roles and databases."""
+        return (type(self).__doc__ or "").strip()
 
 
 class ConnectionLostError(DatabaseError):
@@ -164,6 +178,10 @@ class OtherVersionError(UnavailableError):
 
 class DataRejectedError(DatabaseError):
     """The database refused a value."""
+
+
+SESSION_ERRORS = (ConnectionLostError, LockedError, MissingRightError, UndefinedError)
+"""Errors that reading anything else would raise as well: what is read is not at fault."""
 
 
 class SettingError(SseappError):

@@ -16,7 +16,10 @@ from sseapp.errors import EmbeddedError
 from sseapp.live.hub import Hub
 from sseapp.live.listener import Listener
 from sseapp.live.registry import TableRegistry
+from sseapp.live.replay import Replays
 from sseapp.live.result import LiveResults
+from sseapp.live.row_reader import RowReader
+from sseapp.live.snapshots import Snapshots
 from sseapp.log.pace import Pace
 from sseapp.postgres import shape_check
 from sseapp.postgres.change_log import ChangeLog
@@ -47,7 +50,10 @@ class Runtime:
         )
         self.shape_check = ShapeCheck(self.database, tick=settings.tick)
         self.pruner = Pruner(self.database, retention=settings.retention, size=settings.log_size)
-        self.results = LiveResults(self.database, self.hub, self.closing.is_set)
+        reader = RowReader(self.database, self.registry, deadline=settings.deadline)
+        self.results = LiveResults(reader, self.hub, self.closing.is_set)
+        self.snapshots = Snapshots(reader, most_long=max(1, settings.pool // 2))
+        self.replays = Replays(self.database, batch=settings.batch)
         self.broadcaster = Broadcaster(heartbeat=settings.heartbeat, closing=self.closing.is_set)
         self.stream_limit = StreamLimit(settings.streams, settings.host_streams)
         self.services = Services(
@@ -58,6 +64,8 @@ class Runtime:
             hub=self.hub,
             listener=self.listener,
             results=self.results,
+            snapshots=self.snapshots,
+            replays=self.replays,
             stream_limit=self.stream_limit,
         )
         _all.add(self)

@@ -156,12 +156,9 @@ class Broadcaster:
                 # less than a frame is all there is
                 if len(data) < FRAME_SIZE:
                     break
-        except ResetError as reset:
+        except (ResetError, OverrunError) as error:
             for client in list(group.clients.values()):
-                self._start_again(client, reset)
-        except OverrunError:
-            for client in list(group.clients.values()):
-                self._cut(client)
+                self._catch_up(client, error)
 
     def _send(self, audience: _Audience, group: Group, data: bytes) -> None:
         """Send ``data`` to all. The loop runs once for each event and client, so it touches nothing of the clients."""
@@ -264,10 +261,10 @@ class Broadcaster:
         self._poll.unregister(client.descriptor)
         return True
 
-    def _start_again(self, client: Client, reset: ResetError) -> None:
-        """Have the client catch up beside the others and come back: a snapshot takes its time."""
+    def _catch_up(self, client: Client, error: ResetError | OverrunError) -> None:
+        """Have the client catch up beside the others and come back: a snapshot, or what it missed, takes its time."""
         self._release(client)
-        concurrency.start("reset", lambda: client.catch_up(reset, lambda: self._attach(client)))
+        concurrency.start("catch-up", lambda: client.catch_up(error, lambda: self._attach(client)))
 
 
 def _audience(client: Client) -> _Audience:

@@ -10,7 +10,7 @@ from typing import NoReturn, Protocol
 
 from sseapp.delivery import socket_io
 from sseapp.delivery.progress import Progress
-from sseapp.errors import HandedOverError, ResetError
+from sseapp.errors import HandedOverError, OverrunError, ResetError
 from sseapp.live.channel import Channel
 
 _log = logging.getLogger(__name__)
@@ -24,7 +24,9 @@ class Follower(Protocol):
 
     @property
     def channel(self) -> Channel: ...  # noqa: D102
-    def body(self, *, follow: Callable[[], Iterable[bytes]], reset: ResetError) -> Iterable[bytes]: ...  # noqa: D102
+    def body(  # noqa: D102
+        self, *, follow: Callable[[], Iterable[bytes]], error: ResetError | OverrunError
+    ) -> Iterable[bytes]: ...
     def ending(self) -> bytes: ...  # noqa: D102
     def cut(self) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
@@ -47,8 +49,11 @@ class Client:
         self.moved_at = monotonic()
         self.group = Group.of(self)
 
-    def catch_up(self, reset: ResetError, attach: Callable[[], None]) -> None:
-        """Have its subscription start again, and ``attach`` the client when it has caught up; else it is closed."""
+    def catch_up(self, error: ResetError | OverrunError, attach: Callable[[], None]) -> None:
+        """Have its subscription start again or go on from the log, and ``attach`` the client once it has caught up.
+
+        Where it does not, it is closed.
+        """
 
         def back() -> NoReturn:
             attach()
@@ -56,7 +61,7 @@ class Client:
 
         handed_back = False
         try:
-            for data in self.subscription.body(follow=back, reset=reset):
+            for data in self.subscription.body(follow=back, error=error):
                 socket_io.write_all(self.descriptor, socket_io.chunk(data) if self.chunked else data)
             socket_io.write_all(self.descriptor, socket_io.chunk(b"") if self.chunked else b"")
         except HandedOverError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 
 from sseapp.delivery.services import Services
@@ -11,7 +11,7 @@ from sseapp.events.event import Event
 from sseapp.live.replay import Missed, missed, opened
 from sseapp.live.stream import Stream
 from sseapp.log.cursor import Cursor, encode
-from sseapp.postgres import change_log, snapshot_rows
+from sseapp.postgres import change_log
 from sseapp.query.query import Query
 from sseapp.tables.row_json import json_string
 from sseapp.tables.table import Table
@@ -19,14 +19,12 @@ from sseapp.tables.table import Table
 _LOOK = 5.0  # seconds after which a client that waits is looked at
 
 
-def rows(services: Services, path: str, args: Iterable[tuple[str, str]]) -> str:
-    """The rows that the query takes, as JSON text, with their cursor."""
+def rows(services: Services, path: str, args: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+    """The rows that the query takes, as the body of an answer in JSON, with their cursor. It comes piece by piece."""
 
-    def read(table: Table, query: Query) -> str:
+    def read(table: Table, query: Query) -> Iterator[bytes]:
         filter_, _ = query.filter_at(services.now())
-        found = snapshot_rows.read(services.database, table, query, filter_)
-        cursor = encode(Cursor(found.upto), services.hub.scope(table, query))
-        return snapshot_rows.data(table, found, tail=f',"cursor":{_cursor_text(cursor)}')
+        return services.snapshots.answer(table, query, filter_, services.hub.scope(table, query))
 
     return services.asked(path, args, read)[1]
 

@@ -41,6 +41,11 @@ class Progress:
         self.told_at = monotonic()
         return sse.HEARTBEAT
 
+    @property
+    def cursor(self) -> Cursor | None:
+        """What the client has seen of the log, where the channel tells changes of it."""
+        return None
+
     def is_like(self, other: Self) -> bool:
         """Whether both are at the same point: what comes next, heartbeats included, is the same bytes for both."""
         return self.channel is other.channel and self.frame_number == other.frame_number
@@ -64,7 +69,7 @@ class LogProgress(Progress):
         super().__init__(channel, frame_number)
         self._hub = hub
         self._seen: Snapshot | None = upto  # until the ring is beyond it
-        self._last_event = upto  # the snapshot of the last event: an id that says less would repeat it
+        self._last_event = Cursor(upto)  # of the last event: an id that says less would repeat it
         self._last_id = upto if has_id else None  # the snapshot of the last id
         self._read_to = upto  # what the hub had dispatched when the ring was last found empty
 
@@ -74,9 +79,9 @@ class LogProgress(Progress):
         if self._seen is None:
             joined = self.channel.joined(self.frame_number)
             self.frame_number = joined.end
-            if joined.last_event is not None:
+            if joined.cursor is not None:
                 self.told_at = monotonic()
-                self._last_event, self._last_id = joined.last_event, joined.last_id or self._last_id
+                self._last_event, self._last_id = joined.cursor, joined.last_id or self._last_id
             elif dispatched is not None and not joined.data:
                 self._read_to = dispatched
             return joined.data
@@ -96,15 +101,21 @@ class LogProgress(Progress):
             size += len(pieces[-1])
             if frame.events and pieces[-1]:
                 self.told_at = monotonic()
-                self._last_event = frame.upto
+                self._last_event = frame.cursor(self._seen)
                 if frame.complete:
                     self._last_id = frame.upto
         return b"".join(pieces)
 
+    @property
+    def cursor(self) -> Cursor:
+        """What the client has seen: up to where the log was read, if nothing of it was for this stream since then."""
+        is_quiet = self._read_to.contains(self._last_event.upto)
+        return Cursor(self._read_to) if is_quiet else self._last_event
+
     def heartbeat(self) -> bytes:
         """A comment; and where the log has gone on since the last id, the id of where it is now."""
         silent = super().heartbeat()
-        if self._read_to == self._last_id or not self._read_to.contains(self._last_event):
+        if self._read_to == self._last_id or not self._read_to.contains(self._last_event.upto):
             return silent
         self._last_id = self._read_to
         id_ = encode(Cursor(self._read_to), self.channel.scope)

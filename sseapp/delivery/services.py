@@ -15,7 +15,9 @@ from sseapp.errors import NotFoundError, ShapeChangedError, UnavailableError, Un
 from sseapp.live.hub import Hub
 from sseapp.live.listener import Listener
 from sseapp.live.registry import TableRegistry
+from sseapp.live.replay import Replays
 from sseapp.live.result import LiveResults
+from sseapp.live.snapshots import Snapshots
 from sseapp.postgres import catalog
 from sseapp.postgres.database import Database
 from sseapp.query.query import Query
@@ -39,6 +41,8 @@ class Services:
     hub: Hub
     listener: Listener
     results: LiveResults
+    snapshots: Snapshots
+    replays: Replays
     stream_limit: StreamLimit
 
     def query(self, path: str, args: Iterable[tuple[str, str]]) -> tuple[Table, Query]:
@@ -48,7 +52,7 @@ class Services:
         :exc:`~sseapp.errors.UnavailableError` where the listener cannot reach the database.
         """
         if not self.hub.ready.wait(_START):
-            raise UnavailableError(f"Not listening to the database yet: {self.listener.error}")
+            raise UnavailableError("Not listening to the database yet; the server's log says why.")
         try:
             table = catalog.resolve(self.registry.tables, path)
         except NotFoundError:

@@ -11,15 +11,17 @@ from typing import Generic, TypeVar
 from sseapp.backoff import jittered
 from sseapp.delivery.progress import LogProgress, Progress
 from sseapp.delivery.services import TRIES, Services
+from sseapp.delivery.socket_io import STALL
 from sseapp.errors import OverloadedError, OverrunError, ResetError, ShapeChangedError, SseappError, UnsettledError
 from sseapp.events import sse
 from sseapp.events.ring import FRAME_SIZE
 from sseapp.live.channel import Channel
-from sseapp.live.replay import missed, opened
+from sseapp.live.replay import opened
 from sseapp.live.result import LiveResult
+from sseapp.live.spool import Spool
 from sseapp.live.stream import Stream, window
 from sseapp.log.cursor import Cursor, Snapshot, encode
-from sseapp.postgres import change_log, snapshot_rows
+from sseapp.postgres import change_log
 from sseapp.query.query import Query
 from sseapp.tables.row_json import json_string
 from sseapp.tables.table import Table
@@ -39,6 +41,7 @@ class Subscription(ABC, Generic[AnyChannel]):
 
     __slots__ = (
         "_args",
+        "_begun",
         "_channel",
         "_closed",
         "_path",
@@ -56,6 +59,7 @@ class Subscription(ABC, Generic[AnyChannel]):
         self._path = path
         self._args = tuple(args)
         self._closed = False
+        self._begun = b""  # what is sent with the first byte
         self.handed_over = False  # whoever it is handed over to closes it
         self.occupies_host = occupies_host
         self._take_slot()
@@ -87,52 +91,62 @@ class Subscription(ABC, Generic[AnyChannel]):
             self._services.stream_limit.release(occupies_host=self.occupies_host)
 
     def body(
-        self, *, follow: Callable[[], Iterable[bytes]] | None = None, reset: ResetError | None = None
+        self, *, follow: Callable[[], Iterable[bytes]] | None = None, error: ResetError | OverrunError | None = None
     ) -> Iterator[bytes]:
         """The body of the answer, a piece at a time, to its end.
 
         ``follow`` brings the live part, once the client has caught up; it may end this by an error of its own. Then
-        this is called once more with the ``reset`` that :meth:`~sseapp.delivery.progress.Progress.take` raises.
+        this is called once more with the ``error`` that :meth:`~sseapp.delivery.progress.Progress.take` raises.
         """
-        retry, begun = self._services.settings.retry, reset is not None
+        retry, begun = self._services.settings.retry, error is not None
+        at_end_of_event = True
         if not begun:
-            yield sse.retry(round(retry * 1000))
+            yield sse.retry(round(retry * 1000)) + self._begun
         try:
-            for data in self._sessions(follow or self._follow, reset):
-                yield from pieces(data)
-                begun = True
+            for data in self._sessions(follow or self._follow, error):
+                for piece in pieces(data):
+                    yield piece
+                    begun, at_end_of_event = True, piece.endswith(b"\n\n")
             yield self.ending()
-        except OverrunError:
-            self.cut()
-        except SseappError as error:
-            yield (sse.comment(error.detail) + self.ending()) if begun else refused_stream(error, retry)
+        except SseappError as failure:
+            if not begun:
+                yield refused_stream(failure, retry)
+            elif at_end_of_event:
+                yield sse.comment(failure.public) + self.ending()
 
     def cut(self) -> None:
-        """Count and log that the client was too slow for its ring. Its cursor brings it back."""
+        """Count and log that the client has taken nothing for too long. Its cursor brings it back."""
         self._services.stream_limit.cut += 1
-        _log.info("A client of %s was too slow for its ring and is cut.", self._path)
+        _log.info("A client of %s has taken nothing for %g s and is cut.", self._path, STALL)
 
     def ending(self) -> bytes:
         """The last bytes before the server closes."""
         return bye(self._services.settings.retry)
 
-    def _sessions(self, follow: Callable[[], Iterable[bytes]], reset: ResetError | None) -> Iterator[bytes]:
-        """Catch up and follow, again after each reset, until the process closes."""
-        reason = None if reset is None else self._restart(reset)
+    def _sessions(
+        self, follow: Callable[[], Iterable[bytes]], error: ResetError | OverrunError | None
+    ) -> Iterator[bytes]:
+        """Catch up and follow, again after each reset or overrun, until the process closes."""
+        closing = self._services.closing.is_set
         failures = 0
-        while not self._services.closing.is_set():
+        reason = self._restart(error)
+        while not closing():
             try:
                 yield from self._enter(reason)
+                if closing():
+                    break
                 failures = 0
                 yield from follow()
-            except ResetError as error:
+            except (ResetError, OverrunError) as raised:
                 failures += 1
                 if failures > TRIES:
                     raise UnsettledError from None
-                reason = self._restart(error)
+                reason = self._restart(raised)
 
-    def _restart(self, error: ResetError) -> str:
-        """Join anew where the channel has ended; the reason to tell the client."""
+    def _restart(self, error: ResetError | OverrunError | None) -> str | None:
+        """Join anew where the channel has ended; the reason to tell the client, where its rows are to be discarded."""
+        if not isinstance(error, ResetError):
+            return None
         if self._channel.reason is not None or isinstance(error, ShapeChangedError):
             self._rejoin()
         return error.reason
@@ -172,7 +186,11 @@ class Subscription(ABC, Generic[AnyChannel]):
 
 
 class ChangesStream(Subscription[Stream]):
-    """The event stream of ``/tables/<table>/changes``. ``last_event_id`` is what the client says it saw last."""
+    """The event stream of ``/tables/<table>/changes``. ``last_event_id`` is what the client says it saw last.
+
+    It begins with what the client missed, or a snapshot; or, with ``snapshot=no``, with where the log ends. That is
+    read before the answer begins: what commits behind its first byte is told.
+    """
 
     __slots__ = ("_cursor", "_informed")
 
@@ -188,6 +206,12 @@ class ChangesStream(Subscription[Stream]):
         super().__init__(services, path, args, occupies_host=occupies_host)
         self._cursor = last_event_id or self._query.after
         self._informed = self._cursor is not None  # whether the client holds rows that a reset has to take back
+        if self._cursor is None and not self._query.snapshot:
+            try:
+                self._begun = self._from_now(self._channel)
+            except BaseException:
+                self.close()
+                raise
 
     def _join(self, table: Table, query: Query) -> Stream:
         return self._services.hub.join(table, query)
@@ -198,43 +222,57 @@ class ChangesStream(Subscription[Stream]):
     def _enter(self, reason: str | None) -> Iterator[bytes]:
         stream, cursor = self._channel, self._cursor
         self._cursor = None
-        if cursor is not None and reason is None:
-            yield self._replay(stream, opened(cursor, stream.scope), cursor)
-        elif self._query.snapshot or (reason is not None and self._informed):
-            yield self._snapshot(stream, reason if self._informed else None)
+        if reason is not None:
+            if self._informed or self._query.snapshot:
+                yield from self._snapshot(stream, reason if self._informed else None)
+            else:
+                yield self._from_now(stream)
+        elif cursor is not None:
+            yield from self._replay(stream, opened(cursor, stream.scope))
+        elif isinstance(self.progress, LogProgress):
+            if not self._begun:
+                # overrun: what the ring no longer has is in the log
+                yield from self._replay(stream, self.progress.cursor)
         else:
-            yield self._now(stream)
+            yield from self._snapshot(stream, None)
+        self._begun = b""
         self._informed = True
 
-    def _replay(self, stream: Stream, cursor: Cursor, text: str) -> bytes:
-        def read() -> tuple[int, Snapshot, bool, bytes]:
-            # the ring's end is noted BEFORE the read: what commits in between is in one or in both, never in neither
-            frame_number, filter_, bound = stream.note()
-            found = missed(self._services.database, stream, filter_, cursor, limit=self._services.settings.limit)
-            if found.more:
-                raise ResetError("more changes were missed than a snapshot is worth")
-            first = b"" if bound is None else window(bound)
-            return frame_number, found.upto, bool(found.new), first + found.encoded(stream.scope)
+    def _replay(self, stream: Stream, cursor: Cursor) -> Iterator[bytes]:
+        """What was missed after ``cursor``, piece by piece, as the client takes it."""
+        bound, more = None, True
+        while more and not self._services.closing.is_set():
+            piece = self._services.replays.next(stream, cursor)
+            cursor, more = piece.end, piece.more
+            moved = b"" if piece.bound == bound or piece.bound is None else window(piece.bound)
+            bound = piece.bound
+            yield moved + piece.data
+            if not more:
+                self._start_at(piece.frame_number, piece.upto, has_id=piece.has_id)
 
-        frame_number, upto, has_id, data = stream.reads.do(("replay", text), read)
-        self._start_at(frame_number, upto, has_id=has_id)
-        return data
+    def _snapshot(self, stream: Stream, reason: str | None) -> Iterator[bytes]:
+        begin = b"" if reason is None else sse.event("reset", f'{{"reason":{json_string(reason)}}}')
+        snapshots, query = self._services.snapshots, self._query  # the stream is shared with other orders and limits
+        spool = snapshots.join(stream, query)
+        try:
+            yield from self._spooled(spool, begin)
+        finally:
+            snapshots.leave(stream, query, spool)
+        self._start_at(spool.frame_number, spool.upto)
+        if spool.bound is not None:
+            yield window(spool.bound)
 
-    def _snapshot(self, stream: Stream, reason: str | None) -> bytes:
-        query = self._query  # the stream is shared with other orders and limits
+    def _spooled(self, spool: Spool, begin: bytes) -> Iterator[bytes]:
+        """The bytes of ``spool``, as they come; between events a heartbeat where none come, and the end of all."""
+        offset, is_last, between = 0, False, True
+        while not (is_last or (between and self._services.closing.is_set())):
+            chunk, is_last = spool.read(offset, self._services.settings.heartbeat)
+            offset += len(chunk)
+            if chunk or between:
+                yield begin + (chunk or sse.HEARTBEAT)
+                begin, between = b"", not chunk or chunk.endswith(b"\n\n")
 
-        def read() -> tuple[int, Snapshot, bytes]:
-            frame_number, filter_, bound = stream.note()
-            rows = snapshot_rows.read(self._services.database, stream.table, query, filter_)
-            id_ = encode(Cursor(rows.upto), stream.scope)
-            event = sse.event("snapshot", snapshot_rows.data(stream.table, rows), id=id_)
-            return frame_number, rows.upto, event + (b"" if bound is None else window(bound))
-
-        frame_number, upto, event = stream.reads.do(("snapshot", query.result_key), read)
-        self._start_at(frame_number, upto)
-        return (b"" if reason is None else sse.event("reset", f'{{"reason":{json_string(reason)}}}')) + event
-
-    def _now(self, stream: Stream) -> bytes:
+    def _from_now(self, stream: Stream) -> bytes:
         def read() -> tuple[int, str | None, Snapshot]:
             frame_number, _, bound = stream.note()
             return frame_number, bound, self._services.database.run(change_log.log_end).upto
@@ -278,4 +316,4 @@ def bye(retry: float) -> bytes:
 
 def refused_stream(error: SseappError, retry: float) -> bytes:
     """The body for a stream that cannot be served now. A browser gives up for good on a 503, so this is a 200."""
-    return sse.comment(error.detail) + sse.retry(round(1000 * jittered(2 * retry)))
+    return sse.comment(error.public) + sse.retry(round(1000 * jittered(2 * retry)))

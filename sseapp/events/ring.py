@@ -45,12 +45,14 @@ class Frame:
             return self.ready
         return self.raw + self._encoded(tuple(event for event in self.events if not seen.sees(event.xid)), seen)
 
-    @property
-    def cursor(self) -> Cursor:
-        """What a client has seen that was sent this frame and all before it."""
-        if self.complete or not self.events:
+    def cursor(self, seen: Snapshot | None = None) -> Cursor:
+        """What a client has seen that was sent this frame, which has events, and all before it.
+
+        ``seen`` is as of :meth:`beyond`, where the client was sent that.
+        """
+        if self.complete:
             return Cursor(self.upto)
-        return Cursor(self.upto, self.events[-1].number, self.after)
+        return Cursor(self.upto, self.events[-1].number, seen or self.after)
 
     @cached_property
     def size(self) -> int:
@@ -106,6 +108,13 @@ class Ring:
         while self._size > self.limit and len(self._frames) > 1:
             self._size -= self._frames.popleft().size
             self.start += 1
+
+    def skip(self) -> None:
+        """Forget all frames and leave a number out: everyone who is here now needs what the ring does not have."""
+        self._frames.clear()
+        self._size = 0
+        self.end += 1
+        self.start = self.end
 
     def read(self, frame_number: int) -> list[Frame]:
         """The frames from that number on. Raises :exc:`~sseapp.errors.OverrunError` where they are gone."""

@@ -26,6 +26,11 @@ def body(name: str, data: str) -> bytes:
     return f"event: {_field(name)}\n{data_lines}".encode()
 
 
+def continued(text: str) -> bytes:
+    """Write more of a ``data`` field whose line has not been ended yet."""
+    return (_LINE_END.sub("\ndata: ", text) if "\n" in text or "\r" in text else text).encode()
+
+
 def ending(id: str | None) -> bytes:
     """Close an event, with its id or with none (the client then keeps the one before)."""
     return b"\n" if id is None else f"id: {_field(id)}\n\n".encode()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sseapp.errors import ResetError
 from sseapp.events.ring import FRAME_SIZE, Frame, Ring
-from sseapp.log.cursor import Snapshot
+from sseapp.log.cursor import Cursor, Snapshot
 from sseapp.single_flight import SingleFlight
 
 
@@ -16,15 +16,15 @@ from sseapp.single_flight import SingleFlight
 class Joined:
     """The bytes of the frames from ``frame_number`` up to ``end``: all there are, or about as many as one frame holds.
 
-    ``until`` was the ring's end. ``last_event`` is the snapshot of the last event among them, ``last_id`` that of the
-    last batch which ends among them.
+    ``until`` was the ring's end. ``cursor`` is what a client has seen that was sent the last event among them,
+    ``last_id`` the snapshot of the last batch which ends among them.
     """
 
     frame_number: int
     end: int
     until: int
     data: bytes
-    last_event: Snapshot | None
+    cursor: Cursor | None
     last_id: Snapshot | None
 
 
@@ -55,6 +55,12 @@ class Channel:
             with self.changed:
                 self.ring.resize(limit)
 
+    def skip(self) -> None:
+        """Have all subscribers go on from the log: something comes that is too large for the ring."""
+        with self.changed:
+            self.ring.skip()
+            self.wake()
+
     def end(self, reason: str) -> None:
         """End the channel: whoever reads from it next gets a :exc:`~sseapp.errors.ResetError`."""
         with self.changed:
@@ -82,7 +88,7 @@ class Channel:
                 until - len(frames) + len(first),
                 until,
                 b"".join([frame.ready for frame in first]),
-                told[-1].upto if told else None,
+                told[-1].cursor() if told else None,
                 whole[-1] if whole else None,
             )
         return joined

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from sseapp.errors import ShapeChangedError
+from sseapp.errors import ResetError, ShapeChangedError
 from sseapp.events.event import Event, Lens
 from sseapp.events.ring import FRAME_SIZE, frames
 from sseapp.live.registry import Tables
@@ -19,12 +20,15 @@ from sseapp.query.query import Query
 from sseapp.query.window import step
 from sseapp.tables.table import Table
 
+_log = logging.getLogger(__name__)
+_UNREADABLE = "a change could not be read"
+
 
 class Hub:
     """All streams of a process. The listener dispatches batches to it; subscribers join and leave.
 
     A stream keeps ``ring`` bytes of events, all streams together ``rings``. ``upto`` is the snapshot of the last batch
-    that was dispatched to its end.
+    that was dispatched to its end. ``failures`` counts the changes that could not be matched or encoded.
     """
 
     def __init__(self, *, ring: int, rings: int, clock: Callable[[], datetime]) -> None:
@@ -38,6 +42,8 @@ class Hub:
         self.epoch: str | None = None
         self.upto: Snapshot | None = None
         self.ready = threading.Event()
+        self.failures = 0
+        self._logged: set[tuple[int, str]] = set()
 
     @property
     def streams(self) -> list[Stream]:
@@ -81,6 +87,13 @@ class Hub:
             for stream in self.streams:
                 if stream.table.watch == watch:
                     self._end(stream, reason)
+
+    def skip(self, watch: int) -> None:
+        """Have the subscribers of ``watch`` read from the log what is too large for their rings."""
+        with self._lock:
+            for stream in self.streams:
+                if stream.table.watch == watch:
+                    stream.skip()
 
     def install(self, tables: Tables) -> None:
         """Go on with these tables, and end the streams whose table is no longer the same.
@@ -152,16 +165,31 @@ class Hub:
 
     def _tell(self, watch: int, changes: Iterable[Change], batch: Batch) -> None:
         try:
-            told = self._told(self._indexes[watch], changes)
-        except ShapeChangedError:
-            # a column was renamed or retyped a moment ago: the log will tell it, but this change cannot be matched
-            self.reset(watch, ShapeChangedError.reason)
-            return
+            self._append(self._told(self._indexes[watch], changes), batch)
+        except ResetError as reset:
+            # most likely a column was renamed or retyped a moment ago: the log will tell it, but until then no change
+            # can be matched
+            self.reset(watch, reset.reason)
+        except Exception as error:  # noqa: BLE001  # logged; the other tables' streams go on
+            self.failures += 1
+            self._failed(watch, error)
+            self.reset(watch, _UNREADABLE)
+
+    def _append(self, told: dict[Stream, list[Event]], batch: Batch) -> None:
         share = self._share()
         for stream, events in told.items():
             stream.resize(share)
             for frame in frames(batch, events, stream.scope):
                 stream.append(frame)
+
+    def _failed(self, watch: int, error: Exception) -> None:
+        """Log a failure, once for each table and kind."""
+        kind = watch, type(error).__name__
+        if kind not in self._logged:
+            self._logged.add(kind)
+            _log.error(
+                "A change of %s could not be told; its streams are reset.", self._tables.get(watch), exc_info=error
+            )
 
     def _share(self) -> int:
         """How many bytes each ring may hold, of all that there are now."""
@@ -171,6 +199,8 @@ class Hub:
         """The events for each stream. Streams with the same lens share them."""
         told: defaultdict[Stream, list[Event]] = defaultdict(list)
         for change in changes:
+            if change.kind == RESET and change.damage:
+                raise ResetError(change.reason)
             seen: dict[tuple[Lens, bool, bool], list[Event]] = {}
             for stream, was_in, is_in in _concerned(index, change):
                 key = (stream.lens, was_in, is_in)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sseapp import concurrency
 from sseapp.backoff import Backoff
-from sseapp.errors import DeadlineError, SseappError
+from sseapp.errors import SESSION_ERRORS, DatabaseError, DeadlineError, SseappError
 from sseapp.live.hub import Hub
 from sseapp.live.registry import TableRegistry
 from sseapp.log.change import RESET, Batch
@@ -55,8 +55,9 @@ class Listener:
     """Reads the log for one process, and outlives the loss of its session.
 
     ``pace`` says how long it waits for NOTIFY before it reads by itself; each read is also the liveness query. Every
-    ``tick``, in seconds, it looks whether all is well. ``batch`` is how many changes it reads at once; a transaction
-    that holds more than ``limit`` further ones of a table is told to its subscribers by a reset.
+    ``tick``, in seconds, it looks whether all is well. ``batch`` is how many changes it reads at once. Where more than
+    ``limit`` further ones of a table were committed meanwhile, it leaves them to its subscribers, who read them from
+    the log. ``damaged`` counts the changes that could not be read as they are.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class Listener:
         self.seen_at = monotonic()
         self.batches = 0
         self.changes = 0
+        self.damaged = 0
+        self._logged: set[tuple[int, str]] = set()
         self.reconnects = 0
 
     def start(self) -> None:
@@ -175,7 +178,7 @@ class Listener:
         complete, told, commits = False, None, 0
         while not complete:
             cursor = self._cursor or Cursor(Snapshot(1))
-            batch = log.read(cursor, batch=self._batch, sent=self._sent, without=self._left_out(log, cursor))
+            batch = self._next(log, cursor)
             told = told or batch.reading
             commits += len({change.xid for change in batch.changes})
             self._dispatch(log, batch)
@@ -183,8 +186,25 @@ class Listener:
         self._idle = told.snapshot if told and not commits else None
         return told, commits
 
+    def _next(self, log: Log, cursor: Cursor) -> Batch:
+        """What comes next after ``cursor``, whatever it holds: one that cannot be read must not stop all others."""
+        without = self._left_out(log, cursor)
+        try:
+            return log.read(cursor, batch=self._batch, sent=self._sent, without=without)
+        except SESSION_ERRORS:
+            raise
+        except DatabaseError as error:
+            why = error.detail
+        try:
+            return log.read(cursor, batch=1, sent=self._sent, without=without)
+        except SESSION_ERRORS:
+            raise
+        except DatabaseError:
+            return log.pass_over(cursor, why)
+
     def _dispatch(self, log: Log, batch: Batch) -> None:
         """Hand ``batch`` on, then go on behind it."""
+        self._note_damage(batch)
         if any(change.kind == RESET for change in batch.changes):
             self._registry.refresh_with(log.tables)
         self._hub.dispatch(batch)
@@ -197,6 +217,16 @@ class Listener:
         self._cursor = Cursor(batch.upto) if whole else Cursor.behind(batch.changes[-1].id, batch.upto, batch.after)
         self.seen_at = monotonic()
         self._signal(batch)
+
+    def _note_damage(self, batch: Batch) -> None:
+        """Count what could not be read as it is, and log it once for each table and cause."""
+        for change in batch.changes:
+            if change.damage:
+                self.damaged += 1
+                if (change.watch, change.damage) not in self._logged:
+                    self._logged.add((change.watch, change.damage))
+                    table = self._registry.tables.get(change.watch)
+                    _log.error("A change of %s could not be read as it is: %s", table, change.damage)
 
     def _keep_pace(self, log: Log, reading: Reading | None, commits: int) -> float:
         """Do what the pace asks for; how many seconds to wait for NOTIFY."""
@@ -213,16 +243,16 @@ class Listener:
     def _left_out(self, log: Log, cursor: Cursor) -> set[int]:
         """The watches that the rest of a large batch is read without, so that other tables need not wait for it.
 
-        These are the ones that nobody follows, and those of which it holds more changes than a snapshot is worth: their
-        streams are reset. A stream made since reads a snapshot that sees the whole batch.
+        These are the ones that nobody follows, and those of which it holds more changes than a ring is for: their
+        subscribers read them from the log, each at its own pace. A stream made since begins with a snapshot that sees
+        the whole batch.
         """
         if cursor.event_number is None:
             return set()
         if self._remainder is None:
             self._remainder = Remainder.of(log.remaining(cursor), limit=self._limit)
             for watch in self._remainder.large - self._received(self._remainder.watches):
-                _log.info("A batch holds more than %d changes of watch %d: its streams are reset.", self._limit, watch)
-                self._hub.reset(watch, "more rows changed at once than a snapshot is worth")
+                self._hub.skip(watch)
         unheard = self._remainder.watches - self._hub.watches
         return (self._remainder.large | unheard) - self._received(self._remainder.watches)
 

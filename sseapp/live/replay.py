@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from sseapp import concurrency
-from sseapp.errors import MalformedCursorError, ResetError
+from sseapp.errors import SESSION_ERRORS, DatabaseError, MalformedCursorError, ResetError
 from sseapp.events.event import Event, Lens
 from sseapp.events.ring import encoded
 from sseapp.live.stream import Stream
@@ -16,14 +20,17 @@ from sseapp.postgres.change_log import Replay
 from sseapp.postgres.database import Database
 from sseapp.query.filters import Filter
 
+_log = logging.getLogger(__name__)
+_SIZE = 1 << 20  # bytes of rows
 _TURN = 200  # changes after which everything else in a green process gets its turn
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """The events between a cursor and a snapshot: first the ``rest`` of the cursor's own batch, then the ``new`` ones.
+    """The events that come next after a cursor: first the ``rest`` of the cursor's own batch, then the ``new`` ones.
 
-    One id could not express both: {A, B, k} and then {B, C, k}.
+    One id could not express both: {A, B, k} and then {B, C, k}. ``end`` is what a subscriber has seen that was told
+    them; ``more`` says that others follow.
     """
 
     cursor: Cursor
@@ -38,9 +45,10 @@ class Missed:
         return bool(self.rest or self.new or self.more)
 
     def encoded(self, scope: Scope) -> bytes:
-        """The events as event stream bytes, where there are no ``more`` of them."""
-        rest = encoded(self.rest, scope.ids(self.cursor.upto, self.cursor.after), complete=True)
-        return rest + encoded(self.new, scope.ids(self.upto, self.cursor.upto), complete=True)
+        """The events as event stream bytes."""
+        is_past_rest = not self.more or self.end.upto != self.cursor.upto
+        rest = encoded(self.rest, scope.ids(self.cursor.upto, self.cursor.after), complete=is_past_rest)
+        return rest + encoded(self.new, scope.ids(self.upto, self.cursor.upto), complete=not self.more)
 
 
 def opened(text: str, scope: Scope) -> Cursor:
@@ -56,12 +64,14 @@ def opened(text: str, scope: Scope) -> Cursor:
     return cursor
 
 
-def missed(database: Database, stream: Stream, filter_: Filter, cursor: Cursor, *, limit: int) -> Missed:
+def missed(
+    database: Database, stream: Stream, filter_: Filter, cursor: Cursor, *, limit: int, size: int = _SIZE
+) -> Missed:
     """Read what a subscriber of ``stream`` missed since ``cursor``. Raises :exc:`~sseapp.errors.ResetError`.
 
-    Of more than ``limit`` changes the first ones are read, and ``more`` is set.
+    Of more than ``limit`` changes, or ``size`` bytes of them, the first ones are read, and ``more`` is set.
     """
-    replay = change_log.resume(database, stream.table.watch, cursor, limit=limit)
+    replay = _read(database, stream, cursor, limit, size)
     if replay.epoch is None or Scope.of(replay.epoch, "").epoch != stream.scope.epoch:
         raise ResetError("this is another database, or one that was restored or failed over")
     if replay.reason is not None:
@@ -81,6 +91,16 @@ def missed(database: Database, stream: Stream, filter_: Filter, cursor: Cursor, 
     return Missed(cursor, replay.upto, tuple(rest), tuple(new), replay.more, _end(cursor, replay))
 
 
+def _read(database: Database, stream: Stream, cursor: Cursor, limit: int, size: int) -> Replay:
+    try:
+        return change_log.resume(database, stream.table.watch, cursor, limit=limit, size=size)
+    except SESSION_ERRORS:
+        raise
+    except DatabaseError as error:
+        _log.error("A change of %s could not be read: %s", stream.table, error.detail)
+        raise ResetError("a change could not be read") from error
+
+
 def _end(cursor: Cursor, replay: Replay) -> Cursor:
     """What a subscriber has seen that was told ``replay``."""
     if not replay.more:
@@ -97,3 +117,70 @@ def _events(lens: Lens, filter_: Filter, change: Change) -> list[Event]:
     was_in = change.old_members is not None and filter_.matches(change.old_members)
     is_in = change.new_members is not None and filter_.matches(change.new_members)
     return lens.events(change, was_in=was_in, is_in=is_in)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some of what a stream's subscriber missed, as bytes; it has seen ``end`` then.
+
+    Without ``more`` it is to go on with the ring's frame ``frame_number``, and has what ``upto`` sees. ``has_id`` says
+    whether the last id says so. ``bound`` is that of a moving window.
+    """
+
+    data: bytes
+    end: Cursor
+    more: bool
+    frame_number: int
+    upto: Snapshot
+    has_id: bool
+    bound: str | None
+
+
+class Replays:
+    """Reads from the log what subscribers missed, piece by piece, each subscriber at its own pace.
+
+    A piece holds ``batch`` changes at most, or about a megabyte of rows. Those who ask at the same time share a read.
+    The latest pieces are kept, up to ``kept`` bytes: after a large change many subscribers go through the same ones.
+    """
+
+    def __init__(self, database: Database, *, batch: int, kept: int = 1 << 24) -> None:
+        self._database = database
+        self._batch = batch
+        self._most = kept
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, Piece] = OrderedDict()
+        self._size = 0
+
+    def next(self, stream: Stream, cursor: Cursor) -> Piece:
+        """What comes next after ``cursor``. Raises :exc:`~sseapp.errors.ResetError`."""
+        with self._lock:
+            piece = self._kept.get(_key(stream, cursor))
+        if piece is None:
+            piece = stream.reads.do(("replay", cursor), lambda: self._read(stream, cursor))
+        return piece
+
+    def _read(self, stream: Stream, cursor: Cursor) -> Piece:
+        # the ring's end is noted BEFORE the read: what commits in between is in one or in both, never in neither
+        frame_number, filter_, bound = stream.note()
+        found = missed(self._database, stream, filter_, cursor, limit=self._batch)
+        data = found.encoded(stream.scope)
+        piece = Piece(data, found.end, found.more, frame_number, found.upto, bool(found.new), bound)
+        if found.more:
+            # the last one is of its moment, and not kept
+            self._keep(stream, cursor, piece)
+        return piece
+
+    def _keep(self, stream: Stream, cursor: Cursor, piece: Piece) -> None:
+        with self._lock:
+            key = _key(stream, cursor)
+            if key not in self._kept:
+                self._kept[key] = piece
+                self._size += len(piece.data)
+            while self._size > self._most:
+                _, oldest = self._kept.popitem(last=False)
+                self._size -= len(oldest.data)
+
+
+def _key(stream: Stream, cursor: Cursor) -> Hashable:
+    # not the stream itself, which would keep its ring
+    return stream.table, stream.query.canonical, stream.scope, cursor

@@ -10,14 +10,13 @@ from time import monotonic
 from sseapp import concurrency
 from sseapp.backoff import Backoff
 from sseapp.errors import OverrunError, ResetError, SseappError
-from sseapp.events import sse
+from sseapp.events import rows_json, sse
 from sseapp.events.ring import Frame
 from sseapp.live.channel import Channel
 from sseapp.live.hub import Hub
+from sseapp.live.row_reader import RowReader
 from sseapp.live.stream import Stream
 from sseapp.log.cursor import Cursor, encode
-from sseapp.postgres import snapshot_rows
-from sseapp.postgres.database import Database
 from sseapp.postgres.snapshot_rows import Rows
 from sseapp.query.query import Query
 from sseapp.tables.column_types import column_type
@@ -31,12 +30,12 @@ _LONG = 60.0  # seconds: it is woken for all it waits for; a thousand looking ea
 class LiveResult(Channel):
     """One query's result. Its ring holds the newest answer only: a slow client skips the answers in between."""
 
-    def __init__(self, database: Database, hub: Hub, closing: Callable[[], bool], table: Table, query: Query) -> None:
+    def __init__(self, reader: RowReader, hub: Hub, closing: Callable[[], bool], table: Table, query: Query) -> None:
         super().__init__(limit=1)
         self.table = table
         self.query = query
         self.queries = 0
-        self._database = database
+        self._reader = reader
         self._hub = hub
         self._closing = closing
         self._stream: Stream | None = None
@@ -83,11 +82,11 @@ class LiveResult(Channel):
         told = ""
         while not self._is_idle():
             frame_number, filter_, _ = stream.note()
-            rows = snapshot_rows.read(self._database, self.table, self.query, filter_)
+            rows = self._reader.read(self.table, self.query, filter_)
             self.queries += 1
             backoff.reset()
             again = monotonic() + self.query.every
-            data = snapshot_rows.data(self.table, rows)
+            data = rows_json.data(self.table, rows.rows, more=rows.more)
             if data != told:
                 event = sse.event("rows", data, id=encode(Cursor(rows.upto), scope))
                 self.append(Frame(rows.upto, rows.upto, raw=event))
@@ -126,8 +125,8 @@ class LiveResult(Channel):
 class LiveResults:
     """All live results of a process."""
 
-    def __init__(self, database: Database, hub: Hub, closing: Callable[[], bool]) -> None:
-        self._parts = database, hub, closing
+    def __init__(self, reader: RowReader, hub: Hub, closing: Callable[[], bool]) -> None:
+        self._parts = reader, hub, closing
         self._lock = threading.Lock()
         self._results: dict[tuple[object, ...], LiveResult] = {}
 

@@ -17,7 +17,11 @@ INSERT, UPDATE, DELETE, TRUNCATE, RESET = "i", "u", "d", "t", "r"
 
 @dataclass(frozen=True)
 class Change:
-    """One change: ``old`` and ``new`` are PostgreSQL's JSON text, ``at`` is when it was logged (ISO 8601)."""
+    """One change: ``old`` and ``new`` are PostgreSQL's JSON text, ``at`` is when it was logged (ISO 8601).
+
+    ``damage`` says, in words, what of it could not be read as it is in the log: then it holds replacement characters,
+    or is a ``RESET`` in place of what it was.
+    """
 
     id: int
     xid: int
@@ -27,6 +31,7 @@ class Change:
     new: str | None
     at: str
     reason: str | None = None
+    damage: str | None = None
 
     @cached_property
     def old_members(self) -> Mapping[str, str] | None:

@@ -65,6 +65,10 @@ class Log(Protocol):
         """
         ...
 
+    def pass_over(self, cursor: Cursor, why: str) -> Batch:
+        """A batch of one change: a reset in place of the next one after ``cursor``, which cannot be read: ``why``."""
+        ...
+
     def remaining(self, cursor: Cursor) -> list[Remaining]:
         """How much of the batch that ``cursor`` is in has not been read, by watch."""
         ...

@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sseapp.errors import CursorGoneError
-from sseapp.log.change import Batch, Change
+from sseapp.log.change import RESET, Batch, Change
 from sseapp.log.cursor import Cursor, Snapshot
 from sseapp.log.log import LogEnd, Remaining
 from sseapp.log.pace import Reading
 from sseapp.postgres import schema, shape_check, statements
 from sseapp.postgres.database import Connection, Database
+from sseapp.postgres.raw_text import is_raw, readable
 from sseapp.tables.table import Table
 
 _SIZE = 1 << 22  # bytes that one read of the log brings
-_NO_ID = 2**62  # above every id: no row is asked for by its id
+_NOTHING = Snapshot(1)  # it sees no transaction
 _ROW = 9  # columns of a row of the log
 _SEPARATOR = "\x1e"  # between the rows of a pack, see sql/install/tables.sql
 _LOST = "the log has lost changes that were read already"
@@ -44,7 +45,7 @@ class ChangeLog:
 
     def expiry(self, cursor: Cursor) -> str | None:
         """Why the log can no longer be read from ``cursor`` on; ``None`` where it can."""
-        return _resume(self._connection.query, 0, cursor, 0).reason
+        return _resume(self._connection.query, 0, cursor, 0, 0).reason
 
     def read(self, cursor: Cursor, *, batch: int, sent: int, size: int = _SIZE, without: Collection[int] = ()) -> Batch:
         """What comes next after ``cursor`` in the whole log: what was committed since, or the rest of a batch.
@@ -79,6 +80,24 @@ class ChangeLog:
         complete = len(rows) == 1 or rows[-1][-_ROW] is not None
         rows = [row for row in rows if row[-_ROW] is not None]
         return _batch(Snapshot.parse(further["after"]), cursor.upto, rows, sent, complete=complete)
+
+    def pass_over(self, cursor: Cursor, why: str) -> Batch:
+        """A batch of one change: a reset in place of the next one after ``cursor``, which cannot be read: ``why``."""
+        reading = None
+        if cursor.event_number is None:
+            # of no changes: where the batch begins and ends
+            begin = self.read(cursor, batch=0, sent=0)
+            if begin.complete:
+                return begin
+            cursor, reading = Cursor(begin.upto, 0, begin.after), begin.reading
+        further = _further(cursor)
+        rows = self._connection.query(_named("pass_over"), further)
+        after = Snapshot.parse(further["after"])
+        changes = tuple(
+            Change(id_ + count - 1, int(xid), watch, RESET, None, None, at, "a change could not be read", why)
+            for id_, xid, watch, count, at in rows
+        )
+        return Batch(after, cursor.upto, changes, complete=not rows, reading=reading)
 
     def remaining(self, cursor: Cursor) -> list[Remaining]:
         """How much of the batch that ``cursor`` is in has not been read, by watch."""
@@ -140,34 +159,32 @@ def log_end(connection: Connection) -> LogEnd:
     return LogEnd(epoch, upto, greatest_id, Snapshot.parse(horizon), horizon_id)
 
 
-def resume(database: Database, watch: int, cursor: Cursor, *, limit: int) -> Replay:
-    """What a subscriber of ``watch`` has not seen that has seen ``cursor``; ``limit`` changes of it at most."""
-    return _resume(database.query, watch, cursor, limit)
+def resume(database: Database, watch: int, cursor: Cursor, *, limit: int, size: int = _SIZE) -> Replay:
+    """What a subscriber of ``watch`` missed since ``cursor``: at most ``limit`` changes, or ``size`` bytes and one."""
+    return _resume(database.query, watch, cursor, limit, size)
 
 
-def _resume(query: Callable[..., list[tuple[Any, ...]]], watch: int, cursor: Cursor, limit: int) -> Replay:
-    base = cursor.base
-    known = cursor.upto if base is None else base
-    rest = _NO_ID if cursor.event_number is None else cursor.next_change
-    rows = query(
+def _resume(query: Callable[..., list[tuple[Any, ...]]], watch: int, cursor: Cursor, limit: int, size: int) -> Replay:
+    rest = None if cursor.event_number is None else cursor.next_change
+    (head, *rows) = query(
         _named("resume"),
         {
             "watch": watch,
             "last": str(cursor.upto.greatest),
-            "xmax": str(known.xmax),
-            "xip": _array(known.xip),
+            "after": str(cursor.after or _NOTHING),
             "upto": str(cursor.upto),
-            "from": rest,
-            "also": rest if base is None else _NO_ID,
-            "limit": limit,
+            "rest": rest,
+            "batch": limit,
+            "bytes": size,
         },
     )
-    epoch, snapshot, greatest, horizon, horizon_id, there = rows[0][:6]
+    epoch, snapshot, greatest, horizon, horizon_id, there = head[:6]
     upto = Snapshot.parse(snapshot).cut(int(greatest))
     reason = _expiry(cursor, upto, Snapshot.parse(horizon), horizon_id, there=there)
     found = (change for row in rows if row[6] is not None for change in _changes(row[6:]))
-    changes = tuple(change for change in found if change.id >= rest or not cursor.upto.sees(change.xid))
-    return Replay(epoch, upto, changes[:limit], more=len(changes) > limit, reason=reason)
+    changes = tuple(change for change in found if change.id >= (rest or 0) or not cursor.upto.sees(change.xid))
+    more = len(changes) > limit or (bool(rows) and rows[-1][6] is None)
+    return Replay(epoch, upto, changes[:limit], more=more, reason=reason)
 
 
 def _expiry(cursor: Cursor, now: Snapshot, horizon: Snapshot, horizon_id: int, *, there: bool) -> str | None:
@@ -216,13 +233,15 @@ def _further(cursor: Cursor) -> dict[str, Any]:
 
 def _changes(row: tuple[Any, ...]) -> Iterator[Change]:
     """The change that a row of the log holds, or those of a pack."""
-    id_, xid, watch, kind, count, old, new, at, reason = row
+    id_, xid, watch, kind, count, *texts, at, reason = row
+    damage = "its text is not in the database's encoding" if any(map(is_raw, texts)) else None
+    old, new = (text and readable(text) for text in texts)
     if count == 1:
-        yield Change(id_, int(xid), watch, kind, old, new, at, reason)
+        yield Change(id_, int(xid), watch, kind, old, new, at, reason and readable(reason), damage)
         return
     olds, news = ([None] * count if rows is None else rows.split(_SEPARATOR) for rows in (old, new))
     for place, before, after in zip(range(count), olds, news, strict=True):
-        yield Change(id_ + place, int(xid), watch, kind, before, after, at)
+        yield Change(id_ + place, int(xid), watch, kind, before, after, at, damage=damage)
 
 
 def _array(xids: Iterable[int]) -> str:

@@ -37,6 +37,7 @@ class Query:
 
     ``filter`` lacks the moving bound of ``last``, which :meth:`filter_at` adds. ``columns`` include the key and have
     the table's order; ``None`` means all. ``order`` ends with the key, so that ``limit`` always cuts at the same row.
+    ``whole`` says that no limit was given: then an event stream of changes begins with all rows.
     ``wait`` and ``every`` are seconds. Queries with equal ``canonical`` share their changes; those with equal
     ``result_key`` also share their rows.
     """
@@ -48,6 +49,7 @@ class Query:
     columns: tuple[str, ...] | None = None
     order: tuple[OrderTerm, ...] = ()
     limit: int = 10_000
+    whole: bool = False
     snapshot: bool = True
     after: str | None = None
     wait: float = 20.0
@@ -122,6 +124,7 @@ def _parse(table: Table, arguments: Iterable[tuple[str, str]], default_limit: in
         columns=parameters.columns(single["columns"], table, parameter="columns") if "columns" in single else None,
         order=_order(table, single.get("order")),
         limit=parameters.count(single.get("limit", str(default_limit)), parameter="limit", maximum=max_limit),
+        whole="limit" not in single,
         snapshot=parameters.switch(single.get("snapshot", "yes"), parameter="snapshot"),
         after=_after(single),
         wait=parameters.seconds(single.get("wait", "20"), parameter="wait", minimum=0, maximum=MAX_WAIT),

@@ -47,10 +47,8 @@ def tables() -> Response:
 def rows(table: str) -> Response:
     """The rows. As a stream: again whenever one of them changed."""
     if _wants_stream():
-        return _streamed(
-            lambda occupies_host: RowsStream(current.services(), table, _args(), occupies_host=occupies_host)
-        )
-    return _json(long_poll.rows(current.services(), table, _args()))
+        return _streamed(lambda host: RowsStream(current.services(), table, _args(), occupies_host=host))
+    return Response(long_poll.rows(current.services(), table, _args()), content_type=_JSON)
 
 
 @_api.get("/tables/<name:table>/changes")

@@ -26,15 +26,15 @@ WITHOUT_RESETS = {
     "processes die": Faults(cut=20, drop=20, die=20),
     "the database crashes": Faults(cut=20, crash=20),
     "clients are too slow": Faults(cut=20, ring=(600,)),
+    "much changes at once": Faults(cut=40, large=(2,), batch=(1, 2)),
 }
 WITH_RESETS = {
     "the log is pruned": Faults(cut=40, prune=30),
     "tables change their shape": Faults(cut=40, reset=10),
-    "much is missed at once": Faults(cut=40, limit=(3,), large=(2,)),
     "commits are lost in a crash": Faults(cut=20, forgetful_crash=20),
     "a standby takes over": Faults(cut=20, fail_over=2),
     "all of it": Faults(
-        cut=40, drop=5, die=3, crash=5, fail_over=1, prune=10, reset=3, limit=(3, 10_000), ring=(600, 1 << 20)
+        cut=40, drop=5, die=3, crash=5, fail_over=1, prune=10, reset=3, large=(2, 10_000), ring=(600, 1 << 20)
     ),
 }
 

@@ -19,7 +19,8 @@ SELECT r.* FROM sseapp.read(%(xmax)s, %(xip)s, %(batch)s, %(bytes)s) r WHERE NOT
 -- name: read_next
 -- A piece of what %(upto)s sees and %(after)s does not, above id %(above)s: see sseapp/sql/read.sql. Without the watches %(without)s but for their resets,
 -- which tell that a table is another now.
-SELECT s.horizon::text, s.horizon_id, r.id, r.xid::text, r.watch, r.kind::text, r.changes::integer, r.old, r.new, to_json(r.at) #>> '{}', r.reason
+SELECT s.horizon::text, s.horizon_id, r.id, r.xid::text, r.watch, r.kind::text, r.changes::integer,
+       sseapp.sendable(r.old), sseapp.sendable(r.new), to_json(r.at) #>> '{}', sseapp.sendable(r.reason)
 FROM sseapp.state s LEFT JOIN LATERAL sseapp.read_on(
     %(above)s, %(after)s::pg_snapshot, %(upto)s::pg_snapshot, %(without)s::int[], %(batch)s, %(bytes)s) r ON true;
 
@@ -33,36 +34,16 @@ WHERE c.id > %(above)s
 GROUP BY c.watch;
 
 -- name: resume
--- What a subscriber of one watch has not seen, with all that tells whether the log can be read from its cursor on:
--- the epoch, the horizon of pruning, and whether the last transaction the cursor saw is still there.
--- %(xmax)s, %(xip)s are those of the snapshot whose rows were all sent. Of %(upto)s the rest comes first: ids from %(from)s on;
--- %(also)s is the same where that rest is to be found by id, else above every id. A pack may begin up to 31 ids before that, and some of it be
--- "known". Rows of the log come until there are more than %(limit)s changes.
-WITH seen AS MATERIALIZED (
-    SELECT sseapp.epoch() AS epoch, pg_current_snapshot()::text AS snapshot,
-           sseapp.greatest_xid()::text AS greatest,
-           s.horizon::text AS horizon, s.horizon_id,
-           EXISTS (SELECT FROM sseapp.change c WHERE c.xid = %(last)s::xid8) AS there
-    FROM sseapp.state s)
-SELECT seen.epoch, seen.snapshot, seen.greatest, seen.horizon, seen.horizon_id, seen.there, r.*
-FROM seen LEFT JOIN LATERAL (
-    SELECT w.id, w.xid::text, w.watch, w.kind::text, w.changes::integer, w.old, w.new, to_json(w.at) #>> '{}', w.reason
-    FROM (SELECT p.*, sum(p.changes - p.known) OVER (ORDER BY p.is_new, p.id) - p.changes + p.known AS before
-          FROM (SELECT c.*, n.is_new, CASE WHEN n.is_new THEN 0 ELSE GREATEST(%(from)s - c.id, 0) END AS known
-                FROM sseapp.change c, LATERAL (SELECT NOT pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)) n(is_new)
-                WHERE c.watch = %(watch)s
-                  AND (c.xid >= %(xmax)s::xid8 OR c.id > %(also)s - 32 OR c.xid = ANY (ARRAY(
-                      SELECT unnest(%(xip)s::xid8[]) EXCEPT SELECT pg_snapshot_xip(pg_current_snapshot()))))
-                  AND (n.is_new OR c.id > %(from)s - 32 AND c.id + c.changes > %(from)s)
-                ORDER BY n.is_new, c.id LIMIT %(limit)s + 1) p) w
-    WHERE w.before <= %(limit)s
-    ORDER BY w.is_new, w.id) r ON true;
+-- What a subscriber of one watch has not seen: see sseapp/sql/install/read.sql. It names the log for the reason that read_first does.
+SELECT r.* FROM sseapp.resume(%(watch)s, %(last)s::xid8, %(after)s::pg_snapshot, %(upto)s::pg_snapshot, %(rest)s, %(batch)s, %(bytes)s) r
+WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false);
 
 -- name: rows
--- The rows of a table that a filter takes, the snapshot they stand at, and the generation of the watch, in one statement. It names the
--- log for the reason that read_first does. A regclass is printed by the search path: the triggers pin it so too.
+-- The rows of a table that a filter takes, the snapshot that they are of, and the generation of the watch, in one statement. It names the
+-- log for the reason that read_first does. A regclass is printed by the search path: the triggers pin it so too. With row_security = off a policy that
+-- would leave rows out makes the statement fail.
 -- Who waits for a lock holds a connection of the pool, and other tables are read by these.
-SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '1s'; SET LOCAL row_security = off;
 WITH seen AS MATERIALIZED (
     SELECT pg_current_snapshot()::text AS snapshot,
            sseapp.greatest_xid()::text AS greatest,
@@ -70,8 +51,40 @@ WITH seen AS MATERIALIZED (
     FROM sseapp.state s WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false))
 SELECT seen.generation, seen.snapshot, seen.greatest, r.row
 FROM seen LEFT JOIN LATERAL (
-    SELECT row_to_json(x.*)::text AS row
+    SELECT sseapp.sendable(row_to_json(x.*)::text) AS row
     FROM (SELECT {columns} FROM {table} t WHERE {where} {order} LIMIT {limit}) x) r ON true;
+
+-- name: open_rows
+-- The same, read through a cursor: its first row is the head, an array of JSON. The cursor keeps the snapshot that it was opened with. The partitions of a
+-- table are locked before that: to a snapshot older than a rewrite, they would be empty.
+BEGIN READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '1s'; SET LOCAL row_security = off;
+SET LOCAL statement_timeout = {timeout}; {lock}
+DECLARE sseapp_rows NO SCROLL CURSOR FOR
+(SELECT json_build_array((SELECT w.generation FROM sseapp.watched_table w WHERE w.id = {watch}),
+                         pg_current_snapshot()::text, sseapp.greatest_xid()::text)::text
+ FROM sseapp.state s WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false))
+UNION ALL
+SELECT sseapp.sendable(row_to_json(x.*)::text) FROM (SELECT {columns} FROM {table} t WHERE {where} {order} {limit}) x;
+
+-- name: fetch_rows
+-- What comes next of them.
+SELECT r.* FROM sseapp.fetch_rows(%(rows)s, %(bytes)s) r;
+
+-- name: close_rows
+ROLLBACK;
+
+-- name: try_filter
+-- Reads no row: it fails where a value of the filter cannot be one of its column's.
+SET LOCAL row_security = off; SELECT FROM {table} t WHERE {where} LIMIT 0;
+
+-- name: pass_over
+-- The next row of what read_next would bring, without what it holds.
+SELECT c.id, c.xid::text, c.watch, c.changes::integer, to_json(c.at) #>> '{}'
+FROM sseapp.change c
+WHERE c.id > %(above)s
+  AND NOT pg_visible_in_snapshot(c.xid, %(after)s::pg_snapshot)
+  AND pg_visible_in_snapshot(c.xid, %(upto)s::pg_snapshot)
+ORDER BY c.id LIMIT 1;
 
 -- name: prune
 SELECT sseapp.prune(%(retention)s * interval '1 second', %(size)s);

@@ -108,7 +108,7 @@ def a_heartbeat_tells_less_than_was_told(monkeypatch):
     heartbeat = LogProgress.heartbeat
 
     def hasty(self):
-        self._last_event = self._read_to
+        self._last_event = Cursor(self._read_to)
         return heartbeat(self)
 
     monkeypatch.setattr(LogProgress, "heartbeat", hasty)

@@ -56,7 +56,7 @@ class Streaming(Client):
             subscription = self._subscription(worker)
         except UnavailableError:
             return
-        parser, self._is_reset = Parser(), False
+        parser, self._is_reset, self._rows, self._parts = Parser(), False, [], 0
         try:
             for data in subscription.body():
                 for block in parser.feed(self._received(data)):
@@ -80,7 +80,8 @@ class Streaming(Client):
 
     def _take(self, block):
         if block.data is None:
-            self.silent += bool(block.comments)  # a heartbeat: all that there is has come
+            # a heartbeat: all that there is has come, but for a snapshot that is being read
+            self.silent += bool(block.comments) and self.state.is_told and not self._is_reset
             return
         if block.name == "bye":
             return
@@ -91,15 +92,24 @@ class Streaming(Client):
             self.resets += 1
             self._is_reset = True
         elif block.name == "snapshot":
-            if self.state.is_told and not self._is_reset:
-                raise ViolationError("a snapshot without a reset")
-            self.state, self._is_reset = State(self.asked), False
-            self.state.start(block.json["rows"])
+            self._take_part(block.json)
         elif self._is_reset or not self.state.is_told:
             raise ViolationError(f"{block.name} where a snapshot was due")
         else:
             self.events += 1
             self.state.apply(block.name, block.json)
+
+    def _take_part(self, part):
+        """Part 1 begins anew; with the last one it holds all rows of one moment."""
+        if self.state.is_told and not self._is_reset:
+            raise ViolationError("a snapshot without a reset")
+        self._rows = (self._rows if part["part"] > 1 else []) + part["rows"]
+        if part["part"] != self._parts + 1 and part["part"] != 1:
+            raise ViolationError("a part of the snapshot is missing")
+        self._parts = part["part"]
+        if not part["more"]:
+            self.state, self._is_reset = State(self.asked), False
+            self.state.start(self._rows)
 
 
 class Listening(Streaming):
@@ -112,10 +122,10 @@ class Listening(Streaming):
         self._history = history
         return ChangesStream(worker, self.asked.table, (*self.asked.arguments, ("snapshot", "no")), self.cursor)
 
-    def _take(self, block):
-        if block.id and isinstance(self.state, Tail) and self.state.until is None:
-            self.state.until = len(self._history)
-        super()._take(block)
+    def _received(self, data):
+        if isinstance(self.state, Tail) and self.state.until is None:
+            self.state.until = len(self._history)  # heard from the first byte on
+        return super()._received(data)
 
 
 class Watching(Streaming):
@@ -161,7 +171,7 @@ class Polling(Client):
 
     def _ask(self, worker):
         if self.cursor is None:
-            answer = json.loads(long_poll.rows(worker, self.asked.table, self.asked.arguments))
+            answer = json.loads(b"".join(long_poll.rows(worker, self.asked.table, self.asked.arguments)))
             if not self._is_lost():
                 self.state.start(answer["rows"])
                 self.cursor = answer["cursor"]

@@ -5,13 +5,14 @@ Before and after each statement the caller pauses, so that anything may happen t
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from contextlib import contextmanager
 from itertools import zip_longest
 
-from harness.model.postgres import PACK, WATCH, Snapshot, text
+from harness.model.postgres import WATCH, Snapshot, text
 from harness.model.tasks import pause
-from psycopg2.sql import Composed, Identifier, Literal
+from psycopg2.sql import Composed, Identifier
 
 from sseapp.errors import ConnectionLostError
 from sseapp.postgres import filter_sql, statements
@@ -80,6 +81,9 @@ class Queries:
     def extend_lease(self, _):
         return []
 
+    def close_rows(self, _):
+        return []
+
     def read_next(self, p):
         rows = [row for row in self._rest(p) if row.watch not in p["without"] or row.kind == "r"]
         return _joined(self._horizon, _piece(rows, p), 9)
@@ -97,31 +101,26 @@ class Queries:
 
     def resume(self, p):
         db = self._postgres
-        upto, xip = _parsed(p["upto"]), _xids(p["xip"]) if self.has_xip else []
-        rows = [
-            row
-            for row in self._rows()
-            if row.watch == p["watch"]
-            and (row.xid >= int(p["xmax"]) or row.xid in xip or row.id > p["also"] - PACK)
-            and (row.last_id >= p["from"] or not upto.sees(row.xid))
-        ]
-        rows.sort(key=lambda row: (not upto.sees(row.xid), row.id))
+        after, upto = _parsed(p["after"]), _parsed(p["upto"])
+        xip = upto.xip if self.has_xip else ()
+        of_watch = [row for row in self._rows() if row.watch == p["watch"]]
+        rest = [row for row in of_watch if upto.sees(row.xid) and not after.sees(row.xid)]
+        rest = [] if p["rest"] is None else [row for row in rest if row.last_id >= p["rest"]]
+        new = [row for row in of_watch if row.xid >= upto.xmax or row.xid in xip]
         there = any(row.xid == int(p["last"]) for row in self._rows())
-        head = (db.epoch, str(db.snapshot), str(db.greatest), str(db.horizon.snapshot), db.horizon.id, there)
-        known = [0 if not upto.sees(row.xid) else max(p["from"] - row.id, 0) for row in rows]
-        found = _until(rows[: p["limit"] + 1], p["limit"] + 1, known)
-        return _joined(head, [row.selected for row in found], 9)
+        head = (db.epoch, str(db.snapshot), str(db.greatest), *self._horizon, there)
+        known = [max(p["rest"] - row.id, 0) for row in rest]
+        return [(*head, *[None] * 9), *((*[None] * 6, *row) for row in _piece([*rest, *new], p, known))]
 
     def rows(self, statement):
         """The rows of a composed statement; and the moment they are of, as one more row, for the checks."""
         db = self._postgres
-        selected, relation = [_names(part) for part in statement if isinstance(part, Composed)][:2]
+        selected, relation = [names for part in statement if isinstance(part, Composed) and (names := _names(part))][:2]
         columns, (name,) = selected, relation
         accepts = next(f for clause, f in self.filters.items() if any(repr(part) == clause for part in statement))
-        limit = [part.wrapped for part in statement if isinstance(part, Literal)][-1]
-        rows = [_shown(row, columns) for row in db.tables[name].values() if accepts(row)][: limit - 1]
+        rows = [_shown(row, columns) for row in db.tables[name].values() if accepts(row)]
         head = (db.generations[WATCH[name]], str(db.snapshot), str(db.greatest))
-        return [(*head, row) for row in [f'{{"moment":{len(db.history)}}}', *rows]]
+        return head, [f'{{"moment":{len(db.history)}}}', *rows]
 
     @property
     def _horizon(self):
@@ -160,9 +159,9 @@ def _joined(head, rows, width):
     return [(*head, *row) for row in rows] or [(*head, *[None] * width)]
 
 
-def _piece(rows, p):
+def _piece(rows, p, known=()):
     """Rows until so many changes or bytes are there; then a row of nulls where there are more."""
-    first = _until(rows, p["batch"])
+    first = _until(rows, p["batch"], known)
     fit = [row for at, row in enumerate(first) if sum(map(_size, first[:at])) < p["bytes"]]
     return [row.selected for row in fit] + [(None,) * 9] * (len(fit) < len(rows))
 
@@ -197,11 +196,26 @@ class Connection:
         del deadline
         pause()
         self._alive()
-        answer = self._database.answer(statement, parameters)
+        answer = self._answer(statement, parameters)
         for _ in range(self._database.postgres.choose.choice([1, 1, 1, 12])):
             pause()  # now and then the answer is long on its way
         self._alive()
         return answer
+
+    def _answer(self, statement, parameters):
+        """That of the database; a cursor's rows are the session's."""
+        queries, name = self._database.queries, _NAMES.get(statement) if isinstance(statement, str) else None
+        if isinstance(statement, Composed):
+            head, rows = queries.rows(statement)
+            if "DECLARE" not in repr(statement):
+                return [(*head, row) for row in rows]
+            self._cursor = [json.dumps(head), *rows]
+            return []
+        if name == "fetch_rows":
+            count = min(parameters["rows"], self._database.postgres.choose.choice([1, 2, 1000]))
+            found, self._cursor = self._cursor[:count], self._cursor[count:]
+            return [(row,) for row in found]
+        return self._database.answer(statement, parameters)
 
     def wait_for_notify(self, timeout):
         del timeout
@@ -254,8 +268,6 @@ class Database:
         return self.run(lambda session: session.query(statement, parameters))
 
     def answer(self, statement, parameters):
-        if isinstance(statement, Composed):
-            return self.queries.rows(statement)
         return getattr(self.queries, _NAMES[statement])(parameters)
 
     @staticmethod

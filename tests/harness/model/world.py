@@ -24,7 +24,10 @@ from sseapp.errors import UnavailableError
 from sseapp.live.hub import Hub
 from sseapp.live.listener import Listener
 from sseapp.live.registry import TableRegistry
+from sseapp.live.replay import Replays
 from sseapp.live.result import LiveResult, LiveResults
+from sseapp.live.row_reader import RowReader
+from sseapp.live.snapshots import Snapshots
 from sseapp.log.cursor import Snapshot
 from sseapp.log.pace import Pace
 from sseapp.postgres import catalog
@@ -33,8 +36,11 @@ from sseapp.query.query import parse as parse_query
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 _CLOCKED = ("delivery.subscription", "delivery.progress", "live.listener", "live.result", "delivery.long_poll")
-_FRAMED = ("live.channel", "live.hub", "events.ring")
-_THREADED = ("live.channel", "live.hub", "live.listener", "live.registry", "live.result", "single_flight")
+_FRAMED = ("live.channel", "live.hub", "events.ring", "live.spool")
+_THREADED = (
+    *("live.channel", "live.hub", "live.listener", "live.registry", "live.replay", "live.result"),
+    *("live.snapshots", "live.spool", "single_flight"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Faults:
     prune: int = 0
     reset: int = 0
     batch: tuple[int, ...] = (1, 2, 3, 50)
-    limit: tuple[int, ...] = (10_000,)
+    kept: tuple[int, ...] = (0, 1 << 20)
     ring: tuple[int, ...] = (1 << 20,)
     large: tuple[int, ...] = (10_000,)
     frame: tuple[int, ...] = (1, 700, 1 << 18)
@@ -61,7 +67,7 @@ class Worker(Services):
     """A process: the real hub, listener and subscriptions on the simulated database."""
 
     def __init__(self, postgres, queries, faults, choose):
-        self.settings = SimpleNamespace(retry=2.0, heartbeat=15.0, limit=choose.choice(faults.limit))
+        self.settings = SimpleNamespace(retry=2.0, heartbeat=15.0, limit=10_000)
         self.closing = Event()
         self.database = Database(postgres, queries)
         ring, batch, limit = choose.choice(faults.ring), choose.choice(faults.batch), choose.choice(faults.large)
@@ -70,7 +76,10 @@ class Worker(Services):
         pace = Pace(busy=100, poll=0.005, tick=2.0)
         self.listener = Listener(self._open_log, self.registry, self.hub, pace=pace, tick=2.0, batch=batch, limit=limit)
         self.stream_limit = StreamLimit(1000)
-        self.results = LiveResults(self.database, self.hub, self.closing.is_set)
+        reader = RowReader(self.database, self.registry, deadline=1.0)
+        self.results = LiveResults(reader, self.hub, self.closing.is_set)
+        self.snapshots = Snapshots(reader, most_long=99, start=self._start)
+        self.replays = Replays(self.database, batch=choose.choice(faults.batch), kept=choose.choice(faults.kept))
         self.hub.worker = self
         self.tasks = [Task("listener", self.listener._run)]
 
@@ -84,6 +93,9 @@ class Worker(Services):
     @staticmethod
     def now():
         return NOW
+
+    def _start(self, name, run):
+        self.tasks.append(Task(name, run))
 
     def _open_log(self, *, soon):
         return ChangeLog(self.database.connect(soon=soon))
@@ -262,6 +274,7 @@ def simulated(choose, faults):
             stack.enter_context(patch(f"sseapp.{module}.FRAME_SIZE", frame))
         stack.enter_context(patch("concurrent.futures._base.threading", Threading))
         stack.enter_context(patch("sseapp.postgres.shape_check.current_tables", Database.load))
+        stack.enter_context(patch("sseapp.live.spool.CHUNK", choose.choice([7, 100, 1 << 16])))
         stack.enter_context(patch.dict(ChangeLog.read.__kwdefaults__, size=choose.choice(faults.size)))
         logger, loud = logging.getLogger("sseapp"), _Loud()
         logger.addHandler(loud)

@@ -22,6 +22,14 @@ from sseapp.tables.table import Table
 from sseapp.views import current
 
 _JSON, _STREAM = "application/json", "text/event-stream"
+_LAST_EVENT_ID = {"lastEventId", "Last-Event-ID"}
+"""Parameters in place of the header: event-source-polyfill and its like send them."""
+_OF_CLIENTS = _LAST_EVENT_ID | {"_"}
+"""jQuery adds ``_`` against caches. A column of such a name is asked for by its quoted name."""
+_HEADERS = {
+    "Cache-Control": "no-store, no-transform",  # a proxy that compresses would hold the stream back
+    "X-Accel-Buffering": "no",  # so would nginx
+}
 _api = Blueprint("api", __name__)
 
 
@@ -60,16 +68,26 @@ def rows(table: str) -> Response:
 def changes(table: str) -> Response:
     """The changes after a cursor, waiting for the first one if there are none. As a stream: without end."""
     if _wants_stream():
-        last_event_id = request.headers.get("Last-Event-ID") or None
         return _streamed(
             lambda occupies_host: ChangesStream(
-                current.runtime(), table, _args(), last_event_id, occupies_host=occupies_host
+                current.runtime(), table, _args(), _last_event_id(), occupies_host=occupies_host
             )
         )
     return _json(long_poll.changes(current.runtime(), table, _args(), _is_gone))
 
 
 def _args() -> list[tuple[str, str]]:
+    """The query's parameters, without those that clients add by themselves."""
+    return [(name, value) for name, value in _query() if name not in _OF_CLIENTS]
+
+
+def _last_event_id() -> str | None:
+    """The last event that the client has seen. Some cannot set the header, and send a parameter."""
+    given = [value for name, value in _query() if name in _LAST_EVENT_ID and value]
+    return request.headers.get("Last-Event-ID") or (given[-1] if given else None)
+
+
+def _query() -> list[tuple[str, str]]:
     try:
         # request.args would silently replace bytes that are not UTF-8
         return parse_qsl(request.query_string.decode(), keep_blank_values=True, errors="strict")
@@ -120,13 +138,12 @@ def _json(text: str) -> Response:
 
 
 def _streamed(subscribe: Callable[[bool], ChangesStream | RowsStream]) -> Response:
-    headers = {"X-Accel-Buffering": "no"}
     try:
         subscription = subscribe(_occupies_host())
     except UnavailableError as error:
         # an EventSource never reconnects after a 503
-        return Response(refused_stream(error, current.settings().retry), content_type=_STREAM, headers=headers)
-    response = Response(_frames(subscription), content_type=_STREAM, headers=headers)
+        return Response(refused_stream(error, current.settings().retry), content_type=_STREAM, headers=_HEADERS)
+    response = Response(_frames(subscription), content_type=_STREAM, headers=_HEADERS)
     # not in a finally of the generator: a HEAD request never starts it
     response.call_on_close(lambda: None if subscription.handed_over else subscription.close())
     return response

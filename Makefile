@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 CORE := PYTHONPATH=.:tests/unit $(BIN)/python -c \
 	"from test_layers import PURE; print(','.join(f'sseapp/{name}.py,sseapp/{name}/*' for name in PURE))"
 
-.PHONY: help setup demo test check bench soak clean
+.PHONY: help setup demo test check bench soak dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -38,8 +38,12 @@ bench: .venv/bench ## Run the benchmarks
 soak: .venv/develop ## Inject random faults into servers under load (MINUTES=30)
 	$(BIN)/python tests/soak.py --minutes $(MINUTES)
 
+dist: .venv/develop ## Build the wheel and the sdist into dist/
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
 clean: ## Remove .venv and all caches, but not the embedded PostgreSQL's data in .sseapp
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two stamps: the demo does not wait for the tools of development.

@@ -20,12 +20,14 @@ from sseapp.delivery.subscription import ChangesStream, RowsStream, refused_stre
 from sseapp.errors import BadParameterError, NotAcceptableError, NotInstalledError, UnavailableError
 from sseapp.tables.table import Table
 from sseapp.views import current
+from sseapp.views.brief_stream import brief
 
 _JSON, _STREAM = "application/json", "text/event-stream"
 _LAST_EVENT_ID = {"lastEventId", "Last-Event-ID"}
 """Parameters in place of the header: event-source-polyfill and its like send them."""
 _OF_CLIENTS = _LAST_EVENT_ID | {"_"}
 """jQuery adds ``_`` against caches. A column of such a name is asked for by its quoted name."""
+_LEAST_THREADS = 3
 _HEADERS = {
     "Cache-Control": "no-store, no-transform",  # a proxy that compresses would hold the stream back
     "X-Accel-Buffering": "no",  # so would nginx
@@ -151,6 +153,8 @@ def _streamed(subscribe: Callable[[bool], ChangesStream | RowsStream]) -> Respon
 
 def _frames(subscription: ChangesStream | RowsStream) -> Iterator[bytes]:
     """The stream's bytes. If the broadcaster takes over the connection, they end when the client has caught up."""
+    if not _has_thread_to_spare():
+        return brief(subscription, current.runtime().closing.is_set)
     connection = request.environ.get("gunicorn.socket")
     if connection is None:
         return subscription.frames()
@@ -162,6 +166,12 @@ def _frames(subscription: ChangesStream | RowsStream) -> Iterator[bytes]:
     hand_over, descriptor = current.runtime().broadcaster.hand_over, connection.fileno()
     chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
     return _corked(connection, subscription.frames(follow=lambda: hand_over(descriptor, subscription, chunked=chunked)))
+
+
+def _has_thread_to_spare() -> bool:
+    """Whether a stream leaves a thread for other requests; a greenlet always does."""
+    several = request.environ.get("wsgi.multithread", True) and current.settings().threads >= _LEAST_THREADS
+    return concurrency.is_green() or bool(several)
 
 
 def _occupies_host() -> bool:

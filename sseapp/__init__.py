@@ -1,31 +1,24 @@
-"""Any PostgreSQL table, live in a browser."""
+"""Any PostgreSQL table, live in a browser.
+
+``create_app`` is imported on first use: gunicorn reads its settings (``sseapp.gunicorn``) from this package in a
+process that gevent has not patched yet.
+"""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
+from sseapp.version import __version__
 
-from sseapp.cli import commands
-from sseapp.config import Settings
-from sseapp.process import Process
-from sseapp.views import allowed_hosts, api, caching, current, dashboard, operations, problems
+if TYPE_CHECKING:
+    from sseapp.application import create_app
 
-__version__ = "0.1.0"
-_ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["__version__", "create_app"]
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Make the Flask application. It opens nothing before the first request, so a server may fork it until then.
+def __getattr__(name: str) -> Any:
+    if name == "create_app":
+        from sseapp.application import create_app  # noqa: PLC0415  # see above
 
-    ``settings`` come from the environment by default. Raises :exc:`~sseapp.errors.SettingError`.
-    """
-    app = Flask("sseapp", root_path=str(_ROOT), template_folder="templates", static_folder="static")
-    app.url_map.merge_slashes = False  # a table's quoted name may hold two
-    current.put(app, Process(settings or Settings.from_environ(os.environ)))
-    for command in commands.main.commands.values():
-        app.cli.add_command(command)
-    for concern in (problems, caching, allowed_hosts, api, operations, dashboard):
-        concern.init_app(app)
-    return app
+        return create_app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

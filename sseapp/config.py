@@ -152,10 +152,14 @@ class Settings:
 SETTINGS: dict[str, Setting] = {each.name: each.metadata["setting"] for each in fields(Settings)}
 """Each setting by the name of its attribute of :class:`Settings`."""
 
-FOR_GUNICORN = {"SSEAPP_BIND", "SSEAPP_WORKERS"}
-"""Read by ``gunicorn.conf.py``, which cannot import the application before the worker has patched it."""
+FOR_GUNICORN = {
+    "SSEAPP_BIND": ("127.0.0.1:8000", "address to serve"),
+    "SSEAPP_WORKERS": ("1", "worker processes"),
+    "PORT": ("8000", "port to serve without SSEAPP_BIND; on all addresses once SSEAPP_HOSTS names a host"),
+}
+"""Default and meaning of what ``sseapp.gunicorn`` reads; it cannot import this before gevent has patched the worker."""
 
-_KNOWN = FOR_GUNICORN | {setting.variable for setting in SETTINGS.values()}
+_KNOWN = {setting.variable for setting in SETTINGS.values()} | {name for name in FOR_GUNICORN if name != "PORT"}
 
 _OF_A_SERVICE = re.compile("SSEAPP_(SERVICE|PORT)(_|$)")
 """Kubernetes sets these in every container where a Service is named sseapp."""

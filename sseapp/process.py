@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from time import monotonic, sleep
 from weakref import WeakSet
 
 from sseapp import concurrency
@@ -138,6 +139,9 @@ def close_all() -> None:
 
 
 def await_all(seconds: float) -> None:
-    """Wait until the closed runtimes have sent all clients their bye, ``seconds`` each at most."""
+    """Wait until the closed runtimes have sent all clients their bye, ``seconds`` at most."""
+    end = monotonic() + seconds
     for runtime in list(_all):
-        runtime.broadcaster.finish(seconds)
+        runtime.broadcaster.finish(max(0.0, end - monotonic()))
+        while runtime.stream_limit.open and monotonic() < end:  # those that the server keeps open itself
+            sleep(0.02)

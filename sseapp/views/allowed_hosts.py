@@ -13,21 +13,28 @@ from flask import Flask, request
 from sseapp.errors import ForbiddenError
 from sseapp.views import current
 
+PROBES = ("/healthz", "/readyz")
+"""They tell anybody yes or no, and nothing else."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]*)(?::\d{1,5})?", re.IGNORECASE)
 
 
 def init_app(app: Flask) -> None:
-    """Check the host of every request except ``/healthz``, which says nothing about the data."""
+    """Check the host of every request except those of probes, which come by address or name no host at all."""
     app.before_request(_check_host)
 
 
-def _check_host() -> None:
-    if request.path == "/healthz":
-        return
+def is_allowed() -> bool:
+    """Whether the request names a host that we serve."""
     host = request.environ.get("HTTP_HOST", "")
     match = _HOST.fullmatch(host)
     name = match[1].lower().rstrip(".") if match else ""
     allowed = current.settings().hosts
-    if name not in _LOOPBACK and name not in allowed and "*" not in allowed:
-        raise ForbiddenError(f"The host {host[:100]!r} is not served here. Add it to SSEAPP_HOSTS to allow it.")
+    return name in _LOOPBACK or name in allowed or "*" in allowed
+
+
+def _check_host() -> None:
+    if request.path in PROBES or is_allowed():
+        return
+    host = request.environ.get("HTTP_HOST", "")
+    raise ForbiddenError(f"The host {host[:100]!r} is not served here. Add it to SSEAPP_HOSTS to allow it.")

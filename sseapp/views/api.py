@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -12,13 +12,24 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.routing import PathConverter
 
+from sseapp import concurrency
 from sseapp.delivery import gunicorn_socket, long_poll
 from sseapp.delivery.subscription import ChangesStream, RowsStream, refused_stream
 from sseapp.errors import BadParameterError, NotAcceptableError, NotInstalledError, UnavailableError
 from sseapp.tables.table import Table
 from sseapp.views import current
+from sseapp.views.brief_stream import brief
 
 _JSON, _STREAM = "application/json", "text/event-stream"
+_LAST_EVENT_ID = {"lastEventId", "Last-Event-ID"}
+"""Parameters in place of the header: event-source-polyfill and its like send them."""
+_OF_CLIENTS = _LAST_EVENT_ID | {"_"}
+"""jQuery adds ``_`` against caches. A column of such a name is asked for by its quoted name."""
+_LEAST_THREADS = 3
+_HEADERS = {
+    "Cache-Control": "no-store, no-transform",  # a proxy that compresses would hold the stream back
+    "X-Accel-Buffering": "no",  # so would nginx
+}
 _api = Blueprint("api", __name__)
 
 
@@ -55,9 +66,8 @@ def rows(table: str) -> Response:
 def changes(table: str) -> Response:
     """The changes after a cursor, waiting for the first one if there are none. As a stream: without end."""
     if _wants_stream():
-        last_event_id = request.headers.get("Last-Event-ID") or None
         return _streamed(
-            lambda host: ChangesStream(current.services(), table, _args(), last_event_id, occupies_host=host)
+            lambda host: ChangesStream(current.services(), table, _args(), _last_event_id(), occupies_host=host)
         )
     return _json(
         long_poll.changes(current.services(), table, _args(), lambda: gunicorn_socket.is_gone(request.environ))
@@ -65,6 +75,17 @@ def changes(table: str) -> Response:
 
 
 def _args() -> list[tuple[str, str]]:
+    """The query's parameters, without those that clients add by themselves."""
+    return [(name, value) for name, value in _query() if name not in _OF_CLIENTS]
+
+
+def _last_event_id() -> str | None:
+    """The last event that the client has seen. Some cannot set the header, and send a parameter."""
+    given = [value for name, value in _query() if name in _LAST_EVENT_ID and value]
+    return request.headers.get("Last-Event-ID") or (given[-1] if given else None)
+
+
+def _query() -> list[tuple[str, str]]:
     try:
         # request.args would silently replace bytes that are not UTF-8
         return parse_qsl(request.query_string.decode(), keep_blank_values=True, errors="strict")
@@ -109,14 +130,25 @@ def _json(text: str) -> Response:
 
 
 def _streamed(subscribe: Callable[[bool], ChangesStream | RowsStream]) -> Response:
-    headers = {"X-Accel-Buffering": "no"}
     try:
         subscription = subscribe(gunicorn_socket.occupies_host(request.environ))
     except UnavailableError as error:
         # an EventSource never reconnects after a 503
-        return Response(refused_stream(error, current.settings().retry), content_type=_STREAM, headers=headers)
-    body = gunicorn_socket.body(request.environ, subscription, current.runtime().broadcaster)
-    response = Response(body, content_type=_STREAM, headers=headers)
+        return Response(refused_stream(error, current.settings().retry), content_type=_STREAM, headers=_HEADERS)
+    response = Response(_body(subscription), content_type=_STREAM, headers=_HEADERS)
     # not in a finally of the generator: a HEAD request never starts it
     response.call_on_close(lambda: None if subscription.handed_over else subscription.close())
     return response
+
+
+def _body(subscription: ChangesStream | RowsStream) -> Iterator[bytes]:
+    """The stream's bytes, or a brief stream on a server that has no thread to spare for it."""
+    if not _has_thread_to_spare():
+        return brief(subscription, current.runtime().closing.is_set)
+    return gunicorn_socket.body(request.environ, subscription, current.runtime().broadcaster)
+
+
+def _has_thread_to_spare() -> bool:
+    """Whether a stream leaves a thread for other requests; a greenlet always does."""
+    several = request.environ.get("wsgi.multithread", True) and current.settings().threads >= _LEAST_THREADS
+    return concurrency.is_green() or bool(several)

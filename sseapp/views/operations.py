@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from sseapp.log.pace import Mode
 from sseapp.process import Runtime
-from sseapp.views import current
+from sseapp.views import allowed_hosts, current
 
 _operations = Blueprint("operations", __name__)
 _START = 1.0  # seconds that the first request waits for the listener
@@ -31,13 +31,16 @@ def healthz() -> Response:
 
 @_operations.get("/readyz")
 def readyz() -> Response:
-    """Whether the listener is connected (503 if not), its mode (``pace``), its lag in seconds (``behind``)."""
+    """Whether the listener is connected (503 if not); to a host that we serve also its mode and lag in seconds."""
     runtime = current.runtime()
     runtime.listener.begun.wait(_START)
     listener = runtime.listener
     listening = listener.error is None and not runtime.closing.is_set()
-    behind = round(monotonic() - listener.seen_at, 3)
-    response = jsonify(listening=listening, behind=behind, pace=listener.pace.mode, error=listener.error)
+    if allowed_hosts.is_allowed():
+        behind = round(monotonic() - listener.seen_at, 3)
+        response = jsonify(listening=listening, behind=behind, pace=listener.pace.mode, error=listener.error)
+    else:
+        response = jsonify(listening=listening)
     response.status_code = 200 if listening else 503
     return response
 

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 import pytest
 from harness.altered import altered
 from harness.clusters import wait_until
-from harness.servers import ROOT
 from harness.site import site as serve_site
 from harness.sse import Ended, Stream, Wire, request
 
@@ -17,7 +16,7 @@ LIMITED = f"""
 import resource
 
 resource.setrlimit(resource.RLIMIT_NOFILE, ({DESCRIPTORS}, {DESCRIPTORS}))
-exec(open("{ROOT}/gunicorn.conf.py").read())
+from sseapp.gunicorn import *
 """
 FULL = """
 import os

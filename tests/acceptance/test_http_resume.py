@@ -40,6 +40,25 @@ def test_a_stream_goes_on_after_its_last_id(site):
         assert [event.json["row"]["id"] for event in stream.events(3)] == [3, 1, 2]
 
 
+@pytest.mark.parametrize("name", ["lastEventId", "Last-Event-ID"])
+def test_a_client_that_cannot_set_the_header_sends_a_parameter(site, name):
+    table = site.table(rows="(1, 'x')")
+    with site.follow(table) as stream:
+        first = stream.event("snapshot").id
+    site.sql(f"INSERT INTO {table} VALUES (2, 'y')")
+    with site.follow(table, **{name: first, "_": "1732000000"}) as stream:
+        assert stream.event().json["row"]["id"] == 2
+        second = stream.last_id
+    site.sql(f"INSERT INTO {table} VALUES (3, 'z')")
+    with site.follow(table, last_id=second, **{name: first}) as stream:
+        assert stream.event().json["row"]["id"] == 3, "the header is newer"
+    with site.follow(table, **{name: ""}) as stream:
+        assert stream.event().name == "snapshot"
+    with site.follow(table, "rows", **{name: first, "_": "1"}) as stream:
+        stream.event("rows")
+    assert site.ids(table, _="1", **{name: first}) == [1, 2, 3]
+
+
 def test_each_id_leads_to_just_what_came_after_it(site):
     """Whatever transactions interleave: every id of a stream is tried, and the rest is told once, in order."""
     table = site.table("id int PRIMARY KEY, a int")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import socket
@@ -46,9 +47,7 @@ def test_loopback_names_are_served(newest, host):
         ":8000",
     ],
 )
-@pytest.mark.parametrize(
-    "target", ["/", "/tables", "/tables/x/changes", "/readyz", "/metrics", "/static/view.js", "/nothing"]
-)
+@pytest.mark.parametrize("target", ["/", "/tables", "/tables/x/changes", "/metrics", "/static/view.js", "/nothing"])
 def test_other_names_are_not(newest, host, target):
     """A page of another site, its name rebound to a loopback address, would read the tables."""
     answer = _status(newest, host, target)
@@ -73,6 +72,18 @@ def test_a_forwarded_host_does_not_count(newest):
 def test_whether_the_process_lives_may_be_asked_by_any_name(newest):
     answer = _status(newest, "10.1.2.3", "/healthz")
     assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize("host", ["10.1.2.3:8000", "pod.example", None])
+def test_whether_it_is_ready_may_be_asked_by_any_name(newest, host):
+    newest.caught_up()
+    with socket.create_connection(newest.host.address, timeout=5) as probe:
+        probe.sendall(b"GET /readyz HTTP/1.0\r\n" + (f"Host: {host}\r\n".encode() if host else b"") + b"\r\n")
+        answer = b"".join(iter(lambda: probe.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 200 " in head
+    assert json.loads(body) == {"listening": True}, "a stranger hears yes or no, and nothing else"
+    assert set(newest.get("/readyz").json) == {"listening", "behind", "pace", "error"}
 
 
 def test_named_hosts_are_served():

@@ -25,7 +25,7 @@ def test_the_headers(newest):
         stream.event("snapshot")
         assert stream.status == 200
         assert stream.headers["content-type"] == "text/event-stream"
-        assert stream.headers["cache-control"] == "no-store"
+        assert stream.headers["cache-control"] == "no-store, no-transform"
         assert stream.headers["x-accel-buffering"] == "no"
         assert "content-length" not in stream.headers
         assert "content-encoding" not in stream.headers

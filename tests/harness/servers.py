@@ -47,11 +47,21 @@ _PLANS = {"waitress": "INT:3"}  # gunicorn: QUIT is at once, TERM waits for what
 class Host:
     """One server of the application on the database ``dsn``; ``settings`` are variables without their ``SSEAPP_``.
 
+    ``command`` starts another one than that of ``kind``, in ``folder``.
+
     ``held`` descriptors are open in it from the start, so that those it opens lie above them.
     """
 
     def __init__(
-        self, dsn: str, kind: str = "gevent", options: tuple[str, ...] = (), *, held: int = 0, **settings: str
+        self,
+        dsn: str,
+        kind: str = "gevent",
+        options: tuple[str, ...] = (),
+        *,
+        held: int = 0,
+        command: tuple[str, ...] = (),
+        folder: Path = ROOT,
+        **settings: str,
     ) -> None:
         self.kind = kind
         self._folder = scratch()
@@ -62,10 +72,10 @@ class Host:
             environ["SSEAPP_THREADS"] = str(THREADS)
         environ |= {f"SSEAPP_{name.upper()}": value for name, value in settings.items()}
         plan = _PLANS.get(kind, "QUIT:3")
-        command = [*_COMMANDS[kind], *options]
+        command = [*(command or _COMMANDS[kind]), *options]
         if held:
             command = [sys.executable, "-c", _HOLDING, str(held), *command]
-        self._tether = Child(command, plan=plan, log=self._log, environ=environ, folder=ROOT)
+        self._tether = Child(command, plan=plan, log=self._log, environ=environ, folder=folder)
         try:
             self.address: Address = ("127.0.0.1", int(wait_until(self._listening, 20, "the server's start")[1]))
         except BaseException:

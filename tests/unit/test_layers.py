@@ -15,7 +15,7 @@ import sseapp
 HOUSE = Path(sseapp.__file__).parent
 
 FLOORS = [  # from the ground up; a floor may import the floors below it and its own
-    ("errors messages durations backoff", ""),
+    ("errors messages durations backoff version", ""),
     ("tables", ""),
     ("log", ""),
     ("query", ""),
@@ -26,7 +26,7 @@ FLOORS = [  # from the ground up; a floor may import the floors below it and its
     ("live", ""),
     ("delivery", ""),
     ("process", ""),
-    ("__init__ __main__ cli views", "click flask prometheus_client werkzeug psycopg2"),
+    ("__init__ __main__ application wsgi gunicorn cli views", "click flask prometheus_client werkzeug psycopg2"),
 ]
 """The packages and modules of each floor, and what they import besides the standard library and us.
 

@@ -16,13 +16,18 @@ def excerpt(text: str) -> str:
     return "'" + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short) + "'"
 
 
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL can store ``text``: it has no NUL character and no unpaired surrogate."""
+    return not _NOT_STORABLE.search(text)
+
+
 def require_text(name: str, text: str) -> None:
     """Check that PostgreSQL could store a parameter's ``name`` and its ``text``.
 
     Raises :exc:`~sseapp.errors.BadParameterError` where one of them has a NUL character or an unpaired surrogate.
     """
-    if _NOT_STORABLE.search(name) or _NOT_STORABLE.search(text):
+    if not (is_storable(name) and is_storable(text)):
         raise BadParameterError(
             "It contains a NUL character or an unpaired surrogate. PostgreSQL cannot store either in text.",
-            parameter=excerpt(name) if _NOT_STORABLE.search(name) else name,
+            parameter=name if is_storable(name) else excerpt(name),
         )

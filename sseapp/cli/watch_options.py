@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import click
 
-from sseapp.postgres import schema, statements
+from sseapp.postgres import catalog, statements
 from sseapp.postgres.database import Connection
 
 
@@ -46,8 +46,8 @@ class WatchOptions:
 
 def watch_options(connection: Connection, table: str) -> WatchOptions:
     """The options that ``table`` is watched with; the defaults if it is not watched."""
-    with schema.naming(table):
-        found = connection.query(statements.named("status")["watched_as"], {"table": table})
+    relation = catalog.relation(connection, table)
+    found = connection.query(statements.named("status")["watched_as"], {"table": relation})
     if not found:
         return WatchOptions(table)
     ((range_column, hidden, only, sees_all_rows),) = found

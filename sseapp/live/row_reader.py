@@ -69,12 +69,12 @@ class RowReader:
         if self._registry.refresh().get(table.watch) != table:
             # a column, or an enum's label, was renamed a moment ago
             return ShapeChangedError()
-        is_of_data = isinstance(error, DataRejectedError) and filter_.conditions
+        is_of_data = isinstance(error, DataRejectedError) and filter_.terms
         if is_of_data and snapshot_rows.refuses(self._database, table, filter_):
             return BadParameterError(
                 "The database cannot read a value of the filter; see the columns' types in /tables."
             )
-        if (str(table), error.detail) not in self._logged:
-            self._logged.add((str(table), error.detail))
-            _log.error("The rows of %s cannot be read: %s", table, error.detail)
+        if (str(table), str(error)) not in self._logged:
+            self._logged.add((str(table), str(error)))
+            _log.error("The rows of %s cannot be read: %s", table, error)
         return UnreadableError()

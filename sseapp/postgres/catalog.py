@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sseapp.errors import BadParameterError, NotFoundError
+from sseapp.errors import BadParameterError, DatabaseError, NotFoundError
 from sseapp.messages import excerpt
 from sseapp.postgres import statements
 from sseapp.postgres.database import Connection
@@ -16,6 +16,7 @@ from sseapp.tables.table import Column, Table
 
 _NAME = r'("(?:[^"]|"")+"|[^"./]+)'
 _PATH = re.compile(rf"(?:{_NAME}\.)?{_NAME}")
+_INVALID_NAME = "42602"
 _UPPER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}  # SQL folds ASCII only
 
 
@@ -42,39 +43,62 @@ def go_by_row(connection: Connection) -> None:
 
 
 def resolve(tables: Mapping[int, Table], path: str) -> Table:
-    """The watched table that ``path`` names as SQL would: ``orders``, ``shop.orders``, ``"We.ird"."ta/ble"``.
+    """The watched table that ``path`` names: literally (``OrderItem``, ``shop.OrderItem``), else as SQL reads it.
 
-    Raises :exc:`BadParameterError` where it is not a name, :exc:`NotFoundError` where no watched table has it.
+    Raises :exc:`~sseapp.errors.NotFoundError` where no watched table has the name.
     """
-    *schema, name = _parts(path)
+    found = _literal(tables, path) or _as_sql(tables, path)
+    if found is None:
+        raise NotFoundError(_not_found(tables, path), parameter="table")
+    return found
+
+
+def relation(connection: Connection, name: str) -> int:
+    """The oid of the table that ``name`` names, found as :func:`resolve` finds a watched one.
+
+    Raises :exc:`~sseapp.errors.UndefinedError`, or :exc:`~sseapp.errors.BadParameterError` where SQL cannot read it.
+    """
+    try:
+        ((oid,),) = connection.query(_named("relation"), {"name": name})
+    except DatabaseError as error:
+        if error.sqlstate == _INVALID_NAME:
+            raise BadParameterError(
+                f"{excerpt(name)} is not the name of a table. Write table or schema.table.", parameter="table"
+            ) from None
+        raise
+    return int(oid)
+
+
+def _literal(tables: Mapping[int, Table], path: str) -> Table | None:
+    bare = [table for table in tables.values() if table.name == path and table.place is not None]
+    if bare:
+        return _first(bare)
+    # a dot may be part of either name, so that several may show the same text
+    return _first([table for table in tables.values() if str(table) == path])
+
+
+def _as_sql(tables: Mapping[int, Table], path: str) -> Table | None:
+    match = _PATH.fullmatch(path)
+    if match is None:
+        return None
+    *schema, name = [_unquoted(part) for part in match.groups() if part is not None]
     named = [table for table in tables.values() if table.name == name]
-    found = [table for table in named if ([table.schema] == schema if schema else table.place is not None)]
-    if not found:
-        raise NotFoundError(_hint(tables, path, name), parameter="table")
-    return min(found, key=lambda table: table.place or 0)
+    return _first([table for table in named if ([table.schema] == schema if schema else table.place is not None)])
 
 
-def invalid_name(path: str) -> BadParameterError:
-    """The error for a ``path`` that cannot be the name of a table."""
-    return BadParameterError(
-        f"{excerpt(path)} is not the name of a table. Write table or schema.table; "
-        "put a name with a dot, slash or quote in double quotes.",
-        parameter="table",
+def _first(tables: list[Table]) -> Table | None:
+    """The table whose schema comes first in the search path; those outside it come last, in order of their names."""
+    return min(
+        tables, key=lambda table: (table.place is None, table.place or 0, table.schema, table.name), default=None
     )
 
 
-def _hint(tables: Mapping[int, Table], path: str, name: str) -> str:
-    elsewhere = [str(table) for table in tables.values() if table.name.lower() == name.lower()]
-    if elsewhere:
-        return f"No watched table is named {path}. Do you mean {' or '.join(elsewhere)}? Quote capital letters."
-    return f"No watched table is named {path}. GET /tables lists them; sseapp.watch() adds one."
-
-
-def _parts(path: str) -> list[str]:
+def _not_found(tables: Mapping[int, Table], path: str) -> str:
     match = _PATH.fullmatch(path)
-    if match is None:
-        raise invalid_name(path)
-    return [_unquoted(part) for part in match.groups() if part is not None]
+    name = (_unquoted(match[2]) if match else path).lower()
+    others = sorted(str(table) for table in tables.values() if table.name.lower() == name)
+    hint = f"Do you mean {' or '.join(others)}?" if others else "GET /tables lists them; sseapp.watch() adds one."
+    return f"No watched table is named {path}. {hint}"
 
 
 def _unquoted(part: str) -> str:
@@ -82,11 +106,12 @@ def _unquoted(part: str) -> str:
 
 
 def _table(rows: list[tuple[Any, ...]]) -> Table:
-    watch, oid, schema, name, key, range_, generation, reason, only, place, *_ = rows[0]
+    watch, oid, schema, name, key, range_, generation, reason, only, place, encoding, *_ = rows[0]
     columns = tuple(
         Column(name, type_, base, kind, tuple(labels), as_text) for *_, name, type_, base, kind, labels, as_text in rows
     )
-    return Table(watch, oid, schema, name, key and tuple(key), range_, columns, generation, only, place, reason)
+    key = key and tuple(key)
+    return Table(watch, oid, schema, name, key, range_, columns, generation, only, place, reason, encoding)
 
 
 def _named(name: str) -> str:

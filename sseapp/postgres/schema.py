@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 
-from sseapp.errors import DatabaseError, NotInstalledError, OtherVersionError, UndefinedError
+from sseapp.errors import NotInstalledError, OtherVersionError, UndefinedError
 from sseapp.postgres import catalog, statements
 from sseapp.postgres.database import Connection
 
@@ -21,7 +21,6 @@ PATIENCE = 30.0
 
 _UNHURRIED = "SET LOCAL statement_timeout = 0;\n"
 _QUIET = "SET LOCAL client_min_messages = warning;\nSET LOCAL statement_timeout = 0;\n"
-_INVALID_NAME = "42602"
 
 
 def printable(*, uninstall: bool = False) -> str:
@@ -84,35 +83,24 @@ def watch(
     only_columns: Sequence[str] | None = None,
     subscribers_see_all_rows: bool = False,
 ) -> int:
-    """Have ``table`` (written as in SQL) watched; its number. The database's words tell why it refuses.
+    """Have ``table`` watched; its number. The database's words tell why it refuses.
 
-    Raises :exc:`~sseapp.errors.BadParameterError`, as all here that take one, where ``table`` is no name.
+    ``table`` is a name, found as :func:`~sseapp.postgres.catalog.relation` finds it, here and below.
     """
     shown = None if only_columns is None else list(only_columns)
-    parameters = (table, range_column, list(hide), shown, subscribers_see_all_rows)
+    parameters = (catalog.relation(connection, table), range_column, list(hide), shown, subscribers_see_all_rows)
     statement = f"{_UNHURRIED} SELECT sseapp.watch(%s::regclass, %s, %s::name[], %s::name[], %s)"
-    with naming(table):
-        ((number,),) = connection.query(statement, parameters, deadline=PATIENCE)
+    ((number,),) = connection.query(statement, parameters, deadline=PATIENCE)
     return int(number)
 
 
 def unwatch(connection: Connection, table: str) -> bool:
     """End the watch of ``table``; whether there was one. Raises what :func:`needed` does."""
     statement = f"{_QUIET} SELECT sseapp.unwatch(%s::regclass)"
-    with needed(connection), naming(table):
-        ((found,),) = connection.query(statement, (table,), deadline=PATIENCE)
+    with needed(connection):
+        relation = catalog.relation(connection, table)
+        ((found,),) = connection.query(statement, (relation,), deadline=PATIENCE)
     return bool(found)
-
-
-@contextmanager
-def naming(table: str) -> Iterator[None]:
-    """Raise :exc:`~sseapp.errors.BadParameterError` where the database says that ``table`` is no name."""
-    try:
-        yield
-    except DatabaseError as error:
-        if error.sqlstate == _INVALID_NAME:
-            raise catalog.invalid_name(table) from None
-        raise
 
 
 def _install() -> str:

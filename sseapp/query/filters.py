@@ -1,4 +1,4 @@
-"""A filter: the conditions that a row must meet. :mod:`sseapp.postgres.filter_sql` writes the same filter as SQL."""
+"""A filter: the terms that a row must meet. :mod:`sseapp.postgres.filter_sql` writes the same filter as SQL."""
 
 from __future__ import annotations
 
@@ -7,55 +7,66 @@ from dataclasses import dataclass, field
 
 from sseapp.query import operators
 from sseapp.query.conditions import Condition
-from sseapp.tables.column_types import column_type, raw_member
-from sseapp.tables.value_type import Value
+from sseapp.query.groups import AND, OR, Group, Term, leaves, normalized
+from sseapp.query.operands import Operand
+from sseapp.tables.column_types import Row
+from sseapp.tables.value_type import Value, ValueType
 
-_Test = tuple[str, Callable[[str], Value], operators.Test]
+_RowTest = Callable[[Mapping[str, Value]], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Conditions that must all be true. A filter without conditions takes every row.
+    """Terms that must all be true. A filter without terms takes every row.
 
     They are sorted and without repetition, so two spellings of one filter are equal. ``canonical`` is their text, the
-    same in every process. ``columns`` are the names of the columns they use.
+    same in every process. ``columns`` are the names of the columns they use, ``operands`` what they test, by key.
     """
 
-    conditions: tuple[Condition, ...] = field(default=(), hash=False)
+    terms: tuple[Term, ...] = field(default=(), hash=False)
     canonical: str = field(init=False)
     columns: tuple[str, ...] = field(init=False, compare=False, repr=False)
-    _tests: tuple[_Test, ...] = field(init=False, compare=False, repr=False)
+    operands: dict[str, Operand] = field(init=False, compare=False, repr=False)
+    _types: dict[str, ValueType] = field(init=False, compare=False, repr=False)
+    _tests: tuple[_RowTest, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        conditions = {condition.canonical: condition for condition in self.conditions}
-        ordered = tuple(conditions[canonical] for canonical in sorted(conditions))
-        object.__setattr__(self, "conditions", ordered)
-        object.__setattr__(self, "canonical", "&".join(condition.canonical for condition in ordered))
-        object.__setattr__(self, "columns", tuple(sorted({condition.column.name for condition in ordered})))
-        object.__setattr__(self, "_tests", tuple(_compiled(condition) for condition in ordered))
+        terms = normalized(AND, self.terms)
+        operands = {condition.operand.key: condition.operand for condition in leaves(terms)}
+        for name, value in {
+            "terms": terms,
+            "canonical": "&".join(term.canonical for term in terms),
+            "columns": tuple(sorted({operand.column.name for operand in operands.values()})),
+            "operands": operands,
+            "_types": {key: operand.value_type for key, operand in operands.items()},
+            "_tests": tuple(map(_row_test, terms)),
+        }.items():
+            object.__setattr__(self, name, value)
 
     def matches(self, members: Mapping[str, str]) -> bool:
-        """Whether a row meets every condition. ``members`` holds its raw JSON texts by column.
+        """Whether the filter takes a row. ``members`` holds its raw JSON texts by column.
 
         Raises :exc:`~sseapp.errors.ShapeChangedError` where the row does not fit the columns' types.
         """
-        for name, value, test in self._tests:  # noqa: SIM110 - a generator would double the cost
-            if not test(value(raw_member(members, name))):
-                return False
-        return True
+        return self.accepts(Row(members, self._types))
 
     def accepts(self, row: Mapping[str, Value]) -> bool:
-        """The same for a row whose values are parsed."""
-        for name, _, test in self._tests:  # noqa: SIM110
-            if not test(row[name]):
+        """The same for a row whose values are parsed, by the keys of its operands."""
+        for test in self._tests:  # noqa: SIM110 - a generator would double the cost
+            if not test(row):
                 return False
         return True
 
     def with_conditions(self, conditions: Iterable[Condition]) -> Filter:
         """This filter with more conditions."""
-        return Filter((*self.conditions, *conditions))
+        return Filter((*self.terms, *conditions))
 
 
-def _compiled(condition: Condition) -> _Test:
-    test = operators.test(condition.operator, [literal.value for literal in condition.literals])
-    return condition.column.name, column_type(condition.column).value, test
+def _row_test(term: Term) -> _RowTest:
+    if isinstance(term, Group):
+        tests = tuple(map(_row_test, term.terms))
+        if term.kind == OR:
+            return lambda row: any(test(row) for test in tests)
+        return lambda row: all(test(row) for test in tests)
+    key, test = term.operand.key, operators.test(term.operator, [literal.value for literal in term.literals])
+    return lambda row: test(row[key])

@@ -13,9 +13,9 @@ from sseapp.tables.table import Table
 
 _MAX_WINDOW = 3660 * durations.DAY
 _SWITCHES = {"yes": True, "true": True, "no": False, "false": False}
-_QUOTED = r'"(?:[^"]|"")*"'
-_NAME = re.compile(rf'({_QUOTED}|[^,"]+)(,|$)', re.DOTALL)
-_TERM = re.compile(rf'({_QUOTED}|[^,"]+?)(?:\.(asc|desc))?(?:\.(nullsfirst|nullslast))?(,|$)', re.DOTALL)
+QUOTED = r'"(?:[^"]|"")*"'
+_NAME = re.compile(rf'({QUOTED}|[^,"]+)(,|$)', re.DOTALL)
+_TERM = re.compile(rf'({QUOTED}|[^,"]+?)(?:\.(asc|desc))?(?:\.(nullsfirst|nullslast))?(,|$)', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,12 @@ from zoneinfo import ZoneInfo
 from sseapp import messages
 from sseapp.errors import BadParameterError, MalformedCursorError
 from sseapp.log import cursor
-from sseapp.query import conditions, parameters, window
-from sseapp.query.conditions import Condition
+from sseapp.query import groups, operands, parameters, window
+from sseapp.query.conditions import Condition, Source
+from sseapp.query.conditions import parse as parse_condition
 from sseapp.query.filters import Filter
+from sseapp.query.groups import Term
+from sseapp.query.operands import Operand
 from sseapp.query.operators import Operator
 from sseapp.query.parameters import OrderTerm
 from sseapp.tables import time_zones
@@ -58,7 +61,7 @@ class Query:
     @property
     def canonical(self) -> str:
         """The filter, the window and the columns as one short text."""
-        parts = [self.filter.canonical] if self.filter.conditions else []
+        parts = [self.filter.canonical] if self.filter.terms else []
         if self.last is not None:
             # a timestamptz window is the same in every time zone
             local = self.table.range is None or self.table.by_name[self.table.range].base != "timestamptz"
@@ -95,7 +98,9 @@ class Query:
             return self.filter, None
         column, moment = _moving(self.table)
         bound = moment.literal_at(window.microseconds(start), self.tz)
-        return self.filter.with_conditions([Condition(column, Operator.GTE, (bound,))]), json_string(bound.text)
+        return self.filter.with_conditions([Condition(Operand(column), Operator.GTE, (bound,))]), json_string(
+            bound.text
+        )
 
 
 def parse(
@@ -106,19 +111,18 @@ def parse(
         return _parse(table, arguments, default_limit, max_limit)
     except BadParameterError as error:
         name = error.parameter
-        if name in PARAMETERS and name in table.by_name:
+        if name in (*PARAMETERS, *groups.NAMES) and name in table.by_name:
             hint = f'For a condition on the column of that name, quote it: "{name}"=eq.1.'
             raise BadParameterError(f"{error.detail} {hint}", parameter=name) from None
         raise
 
 
 def _parse(table: Table, arguments: Iterable[tuple[str, str]], default_limit: int, max_limit: int) -> Query:
-    single, asked = _split(table, arguments)
+    single, asked = _split(arguments)
     tz = time_zones.zone(single["tz"]) if "tz" in single else time_zones.UTC_ZONE
-    found = [conditions.parse(column, text, tz=tz, parameter=name) for name, column, text in asked]
     return Query(
         table=table,
-        filter=Filter((*found, *_range(table, single, tz))),
+        filter=_filter(table, asked, single, tz),
         last=_last(table, single),
         tz=tz,
         columns=parameters.columns(single["columns"], table, parameter="columns") if "columns" in single else None,
@@ -132,10 +136,10 @@ def _parse(table: Table, arguments: Iterable[tuple[str, str]], default_limit: in
     )
 
 
-def _split(table: Table, arguments: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[tuple[str, Column, str]]]:
-    """The named parameters, and the conditions as (parameter, column, text)."""
+def _split(arguments: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The named parameters, and all others: conditions and groups."""
     single: dict[str, str] = {}
-    asked: list[tuple[str, Column, str]] = []
+    asked: list[tuple[str, str]] = []
     for name, text in arguments:
         messages.require_text(name, text)
         if name in single:
@@ -143,21 +147,26 @@ def _split(table: Table, arguments: Iterable[tuple[str, str]]) -> tuple[dict[str
         if name in PARAMETERS:
             single[name] = text
         else:
-            asked.append((name, _column(table, name), text))
-    if len(asked) > MAX_CONDITIONS:
-        raise BadParameterError(f"The filter has more than {MAX_CONDITIONS} conditions.", parameter=asked[-1][0])
+            asked.append((name, text))
     return single, asked
 
 
-def _column(table: Table, name: str) -> Column:
-    column = table.by_name.get(parameters.unquoted(name))
-    if column is None:
-        raise BadParameterError(
-            f"It is neither a parameter nor a column of {table}. {parameters.column_list(table)} "
-            f"The parameters are {', '.join(PARAMETERS)}.",
-            parameter=name,
-        )
-    return column
+def _filter(table: Table, asked: list[tuple[str, str]], single: dict[str, str], tz: ZoneInfo) -> Filter:
+    terms: list[Term] = []
+    count = 0
+    for name, text in asked:
+        terms.append(_term(table, name, text, tz))
+        count += sum(1 for _ in groups.leaves(terms[-1:]))
+        if count > MAX_CONDITIONS:
+            raise BadParameterError(f"The filter has more than {MAX_CONDITIONS} conditions.", parameter=name)
+    return Filter((*terms, *_range(table, single, tz)))
+
+
+def _term(table: Table, name: str, text: str, tz: ZoneInfo) -> Term:
+    if name in groups.NAMES:
+        return groups.parse(table, name, text, tz=tz)
+    operand = operands.parse(table, name, parameter=name, hint=f" The parameters are {', '.join(PARAMETERS)}.")
+    return parse_condition(operand, text, Source(name, f"{name}=", tz, table.encoding))
 
 
 def _range(table: Table, single: dict[str, str], tz: ZoneInfo) -> Iterable[Condition]:
@@ -165,11 +174,11 @@ def _range(table: Table, single: dict[str, str], tz: ZoneInfo) -> Iterable[Condi
     if "start" in single:
         column = _range_column(table, "start")
         start = column_type(column).literal(single["start"], tz=tz, parameter="start")
-        yield Condition(column, Operator.GTE, (start,))
+        yield Condition(Operand(column), Operator.GTE, (start,))
     if "end" in single:
         column = _range_column(table, "end")
         end, included = column_type(column).end_literal(single["end"], tz=tz, parameter="end")
-        yield Condition(column, Operator.LTE if included else Operator.LT, (end,))
+        yield Condition(Operand(column), Operator.LTE if included else Operator.LT, (end,))
 
 
 def _range_column(table: Table, parameter: str) -> Column:

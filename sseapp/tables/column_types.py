@@ -59,15 +59,16 @@ def column_type(column: Column) -> ValueType:
 
 
 class Row(dict[str, Value]):
-    """The values of one row by column. Each is parsed from its raw JSON text on first use."""
+    """The values of one row, by the keys of ``types``. Each is parsed from its raw JSON text on first use."""
 
     def __init__(self, members: Mapping[str, str], types: Mapping[str, ValueType]) -> None:
         super().__init__()
         self._members = members
         self._types = types
 
-    def __missing__(self, name: str) -> Value:
-        value = self[name] = self._types[name].value(raw_member(self._members, name))
+    def __missing__(self, key: str) -> Value:
+        type_ = self._types[key]
+        value = self[key] = type_.value(raw_member(self._members, type_.column.name))
         return value
 
 

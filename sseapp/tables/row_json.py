@@ -12,6 +12,9 @@ from json import loads
 
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _MEMBER = re.compile(rf'[ \t\n\r]*({_STRING})[ \t\n\r]*:[ \t\n\r]*({_STRING}|[^\s,{{}}\[\]"]+)?', re.DOTALL)
+_ELEMENT = re.compile(rf'([ \t\n\r]*)({_STRING}|[^\s,{{}}\[\]"]+)?', re.DOTALL)
+_EMPTY_ARRAY = re.compile(r"\[[ \t\n\r]*\]")
+_ARRAY_SEPARATOR = re.compile(r"[ \t\n\r]*([,\]])")
 _OPENING = re.compile(r"[ \t\n\r]*{[ \t\n\r]*(})?")
 _SEPARATOR = re.compile(r"[ \t\n\r]*([,}])")
 _ENDING = re.compile(r"[ \t\n\r]*\Z")
@@ -45,6 +48,32 @@ def members(text: str) -> dict[str, str]:
     if not _ENDING.match(text, at):
         raise ValueError(f"not a row's JSON: text after its end at {at}")
     return found
+
+
+def elements(text: str) -> list[str]:
+    """The raw JSON text of each element of an array, which ``text`` starts with. Raises :exc:`ValueError`."""
+    if _EMPTY_ARRAY.match(text):
+        return []
+    found = []
+    at, separator = 1, ","
+    while separator == ",":
+        value, at = _next_value(text, at)
+        found.append(value)
+        end = _ARRAY_SEPARATOR.match(text, at)
+        if end is None:
+            raise ValueError(f"not an array: no comma or bracket at {at}")
+        separator, at = end[1], end.end()
+    return found
+
+
+def _next_value(text: str, at: int) -> tuple[str, int]:
+    """The raw value that follows position ``at``, and where it ends."""
+    space, value = _ELEMENT.match(text, at).groups()  # type: ignore[union-attr]  # it matches anywhere
+    if value is not None:
+        return value, at + len(space) + len(value)
+    start = at + len(space)
+    end = _nested_end(text, start)
+    return text[start:end], end
 
 
 def _nested_end(text: str, at: int) -> int:

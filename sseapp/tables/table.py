@@ -23,6 +23,11 @@ class Column:
     labels: tuple[str, ...] = ()
     as_text: bool = False
 
+    @property
+    def has_json_paths(self) -> bool:
+        """Whether ``->`` can follow the column: rows show it as a JSON object or array."""
+        return self.kind in ("a", "c") or (self.kind == "b" and self.base in ("json", "jsonb"))
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -32,7 +37,7 @@ class Table:
     identifies a row. ``range`` is the column of ``start``, ``end`` and ``last``. ``generation`` counts the resets, of
     which the latest happened for ``reason``; whatever belongs to an older generation is invalid.
     ``only`` means: read with ONLY, without inheritance children, because the triggers do not see those either.
-    ``place`` is the position of its schema in the search path, ``None`` outside it.
+    ``place`` is the position of its schema in the search path, ``None`` outside it. ``encoding`` is the database's.
     """
 
     watch: int
@@ -46,6 +51,7 @@ class Table:
     only: bool = True
     place: int | None = 0
     reason: str | None = None
+    encoding: str = "UTF8"
     by_name: dict[str, Column] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:

@@ -54,6 +54,7 @@ class Comparison(Enum):
     NATIVE = "the type's own operators"
     CODE_POINT = "as text, by code point"
     JSON_TEXT = "by the text that the row's JSON shows"
+    JSON_SCALAR = "as a JSON string, number or boolean"
 
 
 class ValueType(ABC):
@@ -75,6 +76,11 @@ class ValueType(ABC):
     def expected(self) -> str:
         """What a user has to write, for error messages: "a number such as 12.50"."""
 
+    @property
+    def described(self) -> str:
+        """The column and its type, for error messages."""
+        return f"{self.column.name} is {self.column.type}"
+
     def literal(self, text: str, *, tz: ZoneInfo, parameter: str) -> Literal:
         """Parse what a user wrote. Raises :exc:`~sseapp.errors.BadParameterError` that says what to write instead."""
         if len(text) > MAX_CHARACTERS:
@@ -84,7 +90,7 @@ class ValueType(ABC):
         except ValueError as error:
             cause = f": {error}" if str(error) else ""
             raise BadParameterError(
-                f"{excerpt(text)} is not {self.expected} ({self.column.name} is {self.column.type}){cause}.",
+                f"{excerpt(text)} is not {self.expected} ({self.described}){cause}.",
                 parameter=parameter,
             ) from None
 

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from harness.versions import since
 
-from sseapp.errors import BadParameterError, NotFoundError
+from sseapp.errors import BadParameterError, NotFoundError, UndefinedError
 from sseapp.postgres import catalog
 from sseapp.postgres.database import Connection
 from sseapp.tables.table import Column
@@ -156,7 +156,9 @@ def tables(site, load):
     site.run(f"""CREATE SCHEMA {other}; CREATE TABLE orders (id int); CREATE TABLE {other}.orders (id int);
         CREATE TABLE {other}.late (id int); CREATE TABLE "Orders" (id int); CREATE TABLE "ta/b.le ""x"" " (id int);
         CREATE TABLE "with space-and-dash ñ" (id int); CREATE TABLE unwatched (id int);
-        CREATE SCHEMA "{site.name}.c"; CREATE TABLE "{site.name}.c".far (id int)""")
+        CREATE SCHEMA "{site.name}.c"; CREATE TABLE "{site.name}.c".far (id int);
+        CREATE TABLE "OrderItem" (id int); CREATE TABLE orderitem (id int); CREATE TABLE "late.orders" (id int);
+        CREATE TABLE {other}."OrderItem" (id int); CREATE TABLE {other}."Bestellung Straße" (id int)""")
     for name in (
         "orders",
         f"{other}.orders",
@@ -164,6 +166,11 @@ def tables(site, load):
         '"Orders"',
         '"ta/b.le ""x"" "',
         '"with space-and-dash ñ"',
+        '"OrderItem"',
+        "orderitem",
+        '"late.orders"',
+        f'{other}."OrderItem"',
+        f'{other}."Bestellung Straße"',
     ):
         site.watch(name)
     site.watch(f'"{site.name}.c".far')
@@ -181,6 +188,18 @@ def test_paths(site, tables):
         f"{one}.orders": f"{one}.orders",
         f"{two.upper()}.Orders": f"{two}.orders",
         f'"{two}"."orders"': f"{two}.orders",
+        f"{two}.orders": f"{two}.orders",
+        # literally first
+        "Orders": f"{one}.Orders",
+        "OrderItem": f"{one}.OrderItem",
+        "ORDERITEM": f"{one}.orderitem",
+        f"{two}.OrderItem": f"{two}.OrderItem",
+        f'{two.upper()}."OrderItem"': f"{two}.OrderItem",
+        "late.orders": f"{one}.late.orders",
+        f"{one}.late.orders": f"{one}.late.orders",
+        "Bestellung Straße": f"{two}.Bestellung Straße",
+        'ta/b.le "x" ': f'{one}.ta/b.le "x" ',
+        f"{three}.far": f"{three}.far",
         "late": f"{two}.late",
         '"ta/b.le ""x"" "': f'{one}.ta/b.le "x" ',
         f'{one}."ta/b.le ""x"" "': f'{one}.ta/b.le "x" ',
@@ -193,10 +212,32 @@ def test_paths(site, tables):
 @pytest.mark.parametrize(
     "path", ["", ".", "a.", ".a", "a.b.c", '"', '""', '"a', 'a"', '"a"b', 'a"b"', '"a"".b', "a..b", 'a."b".c', "a/b"]
 )
-def test_what_is_no_name(tables, path):
-    with pytest.raises(BadParameterError, match="is not the name of a table") as caught:
+def test_a_name_that_sql_cannot_read_is_not_found(tables, path):
+    with pytest.raises(NotFoundError, match="No watched table is named") as caught:
         catalog.resolve(tables, path)
     assert caught.value.parameter == "table"
+
+
+def test_of_two_tables_that_show_alike_the_first_in_the_search_path_is_meant(site, tables):
+    one = site.name
+    site.run(f'CREATE SCHEMA "{one}.late"; CREATE TABLE "{one}.late".orders (id int)')
+    assert str(catalog.resolve(tables, f"{one}.late.orders")) == f"{one}.late.orders"
+    site.run(f'DROP SCHEMA "{one}.late" CASCADE')
+
+
+def test_a_command_names_a_table_as_an_address_does(site, tables):
+    with closing(Connection(site.dsn)) as connection:
+        connection.query(f"SET search_path = {site.name}, {site.name}_b")
+        other = f"{site.name}_b"
+        names = ("orders", "ORDERS", "Orders", '"Orders"', "OrderItem", "ORDERITEM", "late.orders", "Bestellung Straße")
+        for path in (*names, 'ta/b.le "x" ', f"{other}.OrderItem", f'{other}."OrderItem"', "late"):
+            assert catalog.relation(connection, path) == catalog.resolve(tables, path).oid, path
+        assert catalog.relation(connection, "unwatched") == site.value("SELECT 'unwatched'::regclass::oid::bigint")
+        with pytest.raises(UndefinedError, match="nothing"):
+            catalog.relation(connection, "nothing")
+        for path in ("", "a b", "a..b"):
+            with pytest.raises(BadParameterError, match="is not the name of a table"):
+                catalog.relation(connection, path)
 
 
 @pytest.mark.parametrize("path", ["unwatched", "nothing", "pg_class", "pg_catalog.pg_class", "sseapp.change", '" "'])
@@ -210,5 +251,5 @@ def test_what_is_not_watched_is_not_found_whether_it_is_there_or_not(tables, pat
 def test_the_error_helps_with_schemas_and_upper_case(site, tables):
     with pytest.raises(NotFoundError, match=rf"Do you mean {site.name}\.c\.far\?"):
         catalog.resolve(tables, "far")
-    with pytest.raises(NotFoundError, match="Quote capital letters"):
+    with pytest.raises(NotFoundError, match=rf"Do you mean {site.name}\.Orders or {site.name}\.orders or .*\?"):
         catalog.resolve(tables, '"ORDERS"')

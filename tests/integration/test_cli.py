@@ -146,7 +146,7 @@ def test_what_is_no_tables_name(run, command, name):
     run("install")
     code, output = run(*command, name)
     assert code == 1
-    assert f"Error: '{name}' is not the name of a table. Write table or schema.table; put a name" in output
+    assert f"Error: '{name}' is not the name of a table. Write table or schema.table." in output
 
 
 def test_a_database_that_is_not_there_is_named_by_its_setting():

@@ -22,6 +22,7 @@ from sseapp.tables.table import Table
 
 ORDERED = ("eq", "neq", "gt", "gte", "lt", "lte", "in")
 EQUATED = ("eq", "neq", "in")
+PATTERN_TYPES = ("text", "varchar", "bpchar", "name")
 QUICK = settings(
     max_examples=8,
     deadline=None,
@@ -60,6 +61,8 @@ def conditions(draw, typed) -> tuple[str, str]:
     """The text of one condition on the column ``v``, and a time zone to read it in."""
     value_type = column_type(typed.column)
     names = ORDERED if value_type.ordered else EQUATED if value_type.comparable else ()
+    if typed.column.base in PATTERN_TYPES and typed.column.kind == "b":
+        names = (*names, "like")
     name = draw(st.sampled_from((*names, "is")))
     # what the rows hold, or anything else of the type
     texts = typed.literals | typed.inputs
@@ -67,9 +70,11 @@ def conditions(draw, typed) -> tuple[str, str]:
         text = draw(st.sampled_from(["null", "not_null", *(["true", "false"] if typed.column.base == "bool" else [])]))
     elif name == "in":
         text = "(" + ",".join(map(_quoted, draw(st.lists(texts, min_size=1, max_size=4)))) + ")"
+    elif name == "like":
+        text = "".join(draw(st.lists(texts | st.sampled_from("%_*"), max_size=3)))
     else:
         text = draw(texts)
-    return f"{name}.{text}", draw(st.sampled_from(ZONES))
+    return draw(st.sampled_from(("", "not."))) + f"{name}.{text}", draw(st.sampled_from(ZONES))
 
 
 def _filters(table: Table, asked: list[tuple[str, str]]) -> list[Filter]:

@@ -6,6 +6,17 @@ SELECT sseapp.go_by_row_after(%(after)s);
 -- name: check_shapes
 SELECT sseapp.check_shapes();
 
+-- name: relation
+-- The table of a name: first literally, as it may be without a schema and with one, then as SQL reads it. An unknown name is an error.
+SELECT coalesce(
+    to_regclass(quote_ident(%(name)s)),
+    (SELECT c.oid::regclass
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname || '.' || c.relname = %(name)s
+     ORDER BY array_position(current_schemas(false), n.nspname), n.nspname LIMIT 1),
+    -- a constant would be looked up while the statement is planned, so always
+    (SELECT %(name)s::text)::regclass)::oid::bigint;
+
 -- name: load
 -- To be read after check_shapes, which counts the generation up where the catalog differs from what it was.
 -- A row for each visible column of each watched table, in the table's order. Tables whose row-level security was
@@ -16,7 +27,7 @@ SELECT w.id, w.relation::oid::bigint, n.nspname, c.relname,
         JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum = k.number::smallint),
        (SELECT r.attname FROM sseapp.visible_column r WHERE r.watch = w.id AND r.attnum = w.range_attnum),
        sseapp.generation(w.id), w.reason, c.relkind <> 'p',
-       array_position(current_schemas(false), n.nspname),
+       array_position(current_schemas(false), n.nspname), getdatabaseencoding(),
        v.attname, format_type(v.atttypid, v.atttypmod), b.typname,
        CASE WHEN b.typcategory = 'A' THEN 'a' ELSE b.typtype::text END,
        ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder),

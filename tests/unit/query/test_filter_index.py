@@ -27,6 +27,7 @@ TABLE = Table(
         Column("at", "int", "int4"),
         Column("s", "text", "text"),
         Column("f", "float", "float8"),
+        Column("j", "jsonb", "jsonb"),
     ),
     0,
 )
@@ -53,13 +54,35 @@ CONDITIONS = st.one_of(
         st.just("f"), st.sampled_from(["eq.NaN", "gte.NaN", "lt.NaN", "gt.Infinity", "lte.-Infinity", "eq.-0", "gte.0"])
     ),
 )
-FILTERS = st.lists(CONDITIONS, max_size=4).map(lambda asked: parse(*asked))
+LEAVES = st.one_of(
+    CONDITIONS.filter(lambda condition: "NaN" not in condition[1]),
+    st.tuples(st.just("s"), st.sampled_from(["like.a%", "like.%b", "not.like.a%", "like._", "not.in.(a,b)"])),
+    st.tuples(
+        st.just("j->k"), st.sampled_from(["eq.1", 'eq."a"', 'in.(1,"a",true)', "gt.1", "lte.1", "is.null", "neq.1"])
+    ),
+    st.tuples(
+        st.just("j->>k"), st.sampled_from(["eq.1", "eq.a", "in.(1,a)", "gt.1", "lte.b", "is.not_null", "like.a*"])
+    ),
+)
+GROUPS = st.recursive(
+    LEAVES.map(".".join),
+    lambda inner: st.builds(
+        lambda kind, terms: f"{kind}({','.join(terms)})",
+        st.sampled_from(["or", "or", "and", "not.and"]),
+        st.lists(inner, min_size=1, max_size=3),
+    ),
+    max_leaves=5,
+).map(lambda text: ("and", f"({text})"))
+FILTERS = st.lists(CONDITIONS | LEAVES | GROUPS, max_size=3).map(lambda asked: parse(*asked))
 ROWS = st.fixed_dictionaries(
     {
         "id": st.just("null") | SMALL.map(str),
         "at": st.just("null") | SMALL.map(str),
         "s": st.just("null") | TEXT.map('"{}"'.format),
         "f": st.sampled_from(["null", '"NaN"', '"Infinity"', '"-Infinity"', "0", "-0", "1.5"]),
+        "j": st.sampled_from(
+            ["null", "3", '{"k":1}', '{"k":"a"}', '{"k":"ab"}', '{"k":true}', '{"k":null}', '{"k":[1]}']
+        ),
     }
 )
 
@@ -97,6 +120,7 @@ class IndexMachine(RuleBasedStateMachine):
         assert sorted(self.index) == sorted(self.items)
         assert len(self.index) == len(set(self.items.values()))
         assert bool(self.index._root) == bool(self.items)
+        assert set(self.index._types) == {key for filter_ in self.items.values() for key in filter_.operands}
 
 
 IndexMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
@@ -150,6 +174,35 @@ def test_only_the_filters_that_a_row_may_match_are_tested(monkeypatch):
     assert index.matching({"id": "7", "at": "1", "s": '"b"', "f": "null"}) == [7, 0, 1]
     # the two that begin before the row, its equality, the list with its id, and the interval that ends there
     assert len(tested) == 5
+
+
+def test_an_or_is_kept_under_each_of_its_parts(monkeypatch):
+    tested = []
+    index: FilterIndex[int] = FilterIndex()
+    for number in range(500):
+        index.add(parse(("or", f"(id.eq.{number},at.eq.{number + 1})")), number)
+        index.add(parse(("or", f"(id.eq.{number},and(at.gt.{number},at.lt.{number + 3},id.neq.4))")), 1000 + number)
+        index.add(parse(("or", f"(id.eq.{number},s.like.x{number:03d}%)"), ("f", "is.not_null")), 2000 + number)
+        index.add(parse(("or", f"(j->k.eq.{number},and(j->>kind.in.(k{number},l{number}),id.gt.3))")), 3000 + number)
+        index.add(parse(("or", f"(id.eq.{number},s.eq.t{number})"), ("or", "(at.neq.1,f.neq.2)")), 4000 + number)
+        index.add(parse(("or", f"(id.eq.{number},and(or(s.eq.u{number},f.is.null),at.eq.{-number}))")), 5000 + number)
+    accepts = Filter.accepts
+    monkeypatch.setattr(Filter, "accepts", lambda self, row: tested.append(self.canonical) or accepts(self, row))
+    row = {"id": "7", "at": "7", "s": '"x009"', "f": "1", "j": '{"k":3,"kind":"l8"}'}
+    assert sorted(index.matching(row)) == [6, 7, 1005, 1006, 1007, 2007, 2009, 3003, 3008, 4007, 5007]
+    # besides those, two that have an open interval end at the row
+    assert len(tested) == 13
+
+
+def test_a_filter_with_too_many_places_is_tested_on_every_row():
+    index: FilterIndex[str] = FilterIndex()
+    members = ",".join(map(str, range(600)))
+    index.add(parse(("or", f"(id.in.({members}),at.in.({members}))")), "many")
+    index.add(parse(("or", f"(id.in.({members}),at.eq.1)")), "some")
+    assert len(index._root._rest) == 1
+    assert index.matching({"id": "7", "at": "null"}) == ["many", "some"]
+    index.remove(parse(("or", f"(id.in.({members}),at.in.({members}))")), "many")
+    assert not index._root._rest
 
 
 def test_filters_come_and_go_by_the_hundred():

@@ -41,7 +41,7 @@ def parse(*arguments: tuple[str, str], of: Table | None = None, **limits: int) -
 
 def test_nothing_asked_is_all_rows_by_key():
     asked = parse()
-    assert asked.filter.conditions == ()
+    assert asked.filter.terms == ()
     assert asked.order == (OrderTerm("id"),)
     assert (asked.columns, asked.last, asked.limit, asked.snapshot, asked.after) == (None, None, 10_000, True, None)
     assert (asked.wait, asked.every, asked.tz.key) == (20.0, 1.0, "UTC")
@@ -164,11 +164,11 @@ def test_a_query_is_hashable():
         (
             [("statuss", "eq.a")],
             "statuss",
-            "neither a parameter nor a column of public.orders. Its columns are 'created_at'",
+            "'statuss' is not a column of public.orders. Its columns are 'created_at'",
         ),
         ([("statuss", "eq.a")], "statuss", "'status'"),
         ([("secret", "eq.a")], "secret", "The parameters are start, end"),
-        ([('"', "eq.a")], '"', "neither a parameter nor a column"),
+        ([('"', "eq.a")], '"', "is not a column"),
         ([("limit", "1"), ("limit", "1")], "limit", "Given twice; give it once"),
         ([("status", "a")], "status", "did you mean status=eq.a"),
         ([("start", "soon")], "start", "a date or a timestamp"),
@@ -295,5 +295,5 @@ def test_any_text_is_a_query_or_a_bad_parameter():
         found.result_key.encode()
         filter_, bound = found.filter_at(NOW)
         assert (bound is None) == (found.last is None), arguments
-        asked += len(filter_.conditions) > 0
+        asked += len(filter_.terms) > 0
     assert asked > 50

@@ -140,6 +140,18 @@ def quicken(connection: Connection, milliseconds: int) -> None:
     connection.query(_named("quicken"), {"milliseconds": milliseconds})
 
 
+def attend(connection: Connection, *, presence: float, retention: float) -> int:
+    """Promise to listen for ``presence`` seconds, and have writers log for ``retention`` more; the database's clock in ms.
+
+    Writers do not ring for nobody, and do not log what nobody will read: see ``sseapp/sql/pace.sql``.
+    """
+    clock = None
+    while clock is None:
+        milliseconds = {"presence": int(1000 * presence), "retention": int(1000 * retention)}
+        ((clock,),) = connection.query(_named("attend"), milliseconds)
+    return int(clock)
+
+
 def rest(connection: Connection, cursor: Cursor) -> list[Rest]:
     """What the rest of ``cursor``'s batch holds, by watch."""
     return [Rest(*row) for row in connection.query(_named("rest"), _rest(cursor))]

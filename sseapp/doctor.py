@@ -119,7 +119,9 @@ def _no_rights() -> Finding:
 def _tables(connection: Connection) -> Iterator[Finding]:
     ((publications,),) = connection.query(_named("publications"))
     if publications:
-        advice = "Publish your tables by name or by schema instead of FOR ALL TABLES, or install sseapp on the subscriber."
+        advice = (
+            "Publish your tables by name or by schema instead of FOR ALL TABLES, or install sseapp on the subscriber."
+        )
         yield Finding("publications", None, f"The change log is published by {publications}.", advice)
     rows = connection.query(_named("tables"))
     if not rows:

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from sseapp import changelog, concurrency
+from sseapp import changelog, concurrency, schema
 from sseapp.backoff import Backoff
 from sseapp.change import Batch, Change
 from sseapp.cursor import Cursor, Snapshot
@@ -21,6 +21,7 @@ from sseapp.pace import Pace, Reading
 from sseapp.signals import changed
 
 _log = logging.getLogger(__name__)
+_PRESENCE = 10.0  # seconds for which a listener promises to be there, of which it lets half run out at the most
 _LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may take 4: back within 10 s of the database
 
 
@@ -48,10 +49,21 @@ class Listener:
 
     ``pace`` says how long it waits for the bell before it reads by itself; each read is also the liveness query. Every
     ``tick``, in seconds, it looks whether all is well. ``piece`` is how many changes it reads at once; a batch that
-    holds more than ``storm`` further ones of a table is told to its subscribers by a reset.
+    holds more than ``storm`` further ones of a table is told to its subscribers by a reset. The log is kept for
+    ``retention`` seconds: when nobody has listened for longer, writers do not log.
     """
 
-    def __init__(self, database: Database, hub: Hub, *, pace: Pace, tick: float, piece: int, storm: int) -> None:
+    def __init__(  # noqa: PLR0913  # its settings
+        self,
+        database: Database,
+        hub: Hub,
+        *,
+        pace: Pace,
+        tick: float,
+        piece: int,
+        storm: int,
+        retention: float = 3600.0,
+    ) -> None:
         self._database = database
         self._hub = hub
         self._tick = tick
@@ -61,6 +73,9 @@ class Listener:
         self._epoch: str | None = None
         self._sent = 0
         self._storm = storm
+        self._retention = retention
+        self._presence = max(_PRESENCE, 5 * tick)
+        self._promised = 0  # when, by the database's clock in milliseconds
         self._remainder: Remainder | None = None  # of the batch that is being read
         self._idle: str | None = None  # the snapshot of a read that found nothing
         self._stopping = threading.Event()
@@ -106,6 +121,9 @@ class Listener:
     def _listen(self, backoff: Backoff, *, patient: bool) -> None:
         with closing(self._database.connect(soon=not patient)) as connection:
             self._begin(connection)
+            with schema.needed(connection):
+                # before it reads: those who looked earlier are waited for as the pace says
+                self._attend(connection)
             # what struck ours has struck the idle ones; a dead one may take its whole deadline to say so
             self._database.close()
             self._join(connection)
@@ -125,6 +143,7 @@ class Listener:
 
     def _look_round(self, connection: Connection) -> None:
         """See what no change in the log tells."""
+        self._attend(connection)
         if changelog.position(connection).epoch != self._epoch:
             # installed anew, or made unlogged
             self._join(connection)
@@ -138,6 +157,14 @@ class Listener:
             connection.query("LISTEN sseapp")
         elif connection.pooled:
             _log.info("There is a pooler before the database, so the log is polled instead of waiting for NOTIFY.")
+
+    def _attend(self, connection: Connection) -> None:
+        """Promise to be there for a while yet. Writers that looked when the last promise had run out do not ring."""
+        clock = changelog.attend(connection, presence=self._presence, retention=self._retention)
+        if not 0 <= clock - self._promised < 500 * self._presence:
+            self.pace.begin(pooled=connection.pooled)
+            self._idle = None
+        self._promised = clock
 
     def _join(self, connection: Connection) -> None:
         """Go on from the cursor where it still serves, else begin at the log's end and reset every stream."""

@@ -47,7 +47,13 @@ class Runtime:
         self.hub = Hub(self._load, ring=settings.ring, rings=settings.rings, clock=self.now)
         pace = Pace(busy=settings.busy, poll=settings.poll, tick=settings.tick, notify=settings.notify)
         self.listener = Listener(
-            self.database, self.hub, pace=pace, tick=settings.tick, piece=settings.batch, storm=settings.limit
+            self.database,
+            self.hub,
+            pace=pace,
+            tick=settings.tick,
+            piece=settings.batch,
+            storm=settings.limit,
+            retention=settings.retention,
         )
         self.inspector = Inspector(self.database, tick=settings.tick)
         self.pruner = Pruner(self.database, retention=settings.retention, size=settings.log_size)

@@ -34,9 +34,7 @@ def read(database: Database, table: Table, question: Question, filter_: Filter) 
     columns = [table.by_name[name] for name in question.columns] if question.columns else table.columns
     statement = sql.SQL(statements.named("queries")["rows"]).format(
         watch=sql.Literal(table.watch),
-        columns=sql.SQL(", ").join(
-            where.shown(column, "t") + sql.SQL(" AS ") + sql.Identifier(column.name) for column in columns
-        ),
+        columns=sql.SQL(", ").join(where.selected(column, "t") for column in columns),
         table=sql.SQL("ONLY " if table.only else "") + sql.Identifier(table.schema, table.name),
         where=where.clause(filter_, table, "t"),
         order=where.order(question, table),

@@ -38,8 +38,14 @@ _SHOWN_NULL = {
 
 
 def shown(column: Column, alias: str) -> Composable:
-    """``column`` of a row that goes by ``alias``, such that row_to_json() prints it as the log has it."""
-    return (_OUTPUT if column.as_text else SQL("{0}")).format(Identifier(alias, column.name))
+    """``column`` of a row that goes by ``alias``, as the log has it."""
+    name = Identifier(alias, column.name)
+    return _OUTPUT.format(name) if column.as_text else name
+
+
+def selected(column: Column, alias: str) -> Composable:
+    """The same for a list of columns, under its name."""
+    return shown(column, alias) + SQL(" AS ") + Identifier(column.name) if column.as_text else shown(column, alias)
 
 
 def clause(filter_: Filter, table: Table, alias: str) -> Composable:

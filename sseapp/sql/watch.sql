@@ -121,6 +121,8 @@ BEGIN
     PERFORM sseapp.check_columns(present);
     PERFORM sseapp.create_triggers(present);
     PERFORM sseapp.mark_crash();
+    -- for as long as the log is kept by default, until a listener comes
+    PERFORM sseapp.keep_logging(3600000);
     PERFORM sseapp.tell_reset(present.id, CASE WHEN present.shape IS NULL THEN 'the table is watched' ELSE 'the watch was changed' END);
     UPDATE sseapp.watched_table w SET shape = s.shape FROM sseapp.shapes(present.id) s WHERE w.id = present.id;
 END

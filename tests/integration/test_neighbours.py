@@ -44,12 +44,17 @@ def tables(connection, *names):
 def test_all_our_tables_can_be_published(god, connection):
     tables(connection, "t", "b")
     execute(god, "CREATE PUBLICATION p FOR ALL TABLES")
-    assert execute(
-        god,
-        """SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace = 'sseapp'::regnamespace AND c.relkind = 'r' AND c.relreplident <> 'f'
+    assert (
+        execute(
+            god,
+            """SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace = 'sseapp'::regnamespace AND c.relkind = 'r' AND c.relreplident <> 'f'
            AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)""",
-    ) == []
-    connection.query("INSERT INTO shop.t VALUES (1); INSERT INTO sseapp.entangled_table (relation) VALUES (1); DROP TABLE shop.b")
+        )
+        == []
+    )
+    connection.query(
+        "INSERT INTO shop.t VALUES (1); INSERT INTO sseapp.entangled_table (relation) VALUES (1); DROP TABLE shop.b"
+    )
     assert catalog.check_shapes(connection) == 1
     connection.query("SELECT sseapp.log_loss(id, '54000', 'x') FROM sseapp.watched_table; SELECT sseapp.prune('0 s')")
     assert catalog.check_shapes(connection) == 0
@@ -62,13 +67,17 @@ def test_a_publication_that_carries_the_log_is_named(god, connection):
     execute(god, "CREATE TABLE t (id int); ALTER TABLE t OWNER TO keeper")
     execute(god, 'CREATE PUBLICATION "All of it" FOR ALL TABLES; CREATE PUBLICATION fine FOR TABLE t')
     schema.watch(connection, "t")
-    assert any('WARNING:  The change log of sseapp is published by "All of it"' in notice for notice in connection.notices)
+    assert any(
+        'WARNING:  The change log of sseapp is published by "All of it"' in notice for notice in connection.notices
+    )
     assert any("Publish your tables by name" in notice for notice in connection.notices)
 
 
 def test_tables_that_inherit_are_named(connection):
     tables(connection, "t")
-    connection.query("CREATE TABLE shop.child () INHERITS (shop.t); CREATE TABLE shop.p (id int) PARTITION BY RANGE (id)")
+    connection.query(
+        "CREATE TABLE shop.child () INHERITS (shop.t); CREATE TABLE shop.p (id int) PARTITION BY RANGE (id)"
+    )
     connection.query("CREATE TABLE shop.p1 PARTITION OF shop.p DEFAULT")
     schema.watch(connection, "shop.p")
     assert connection.notices == []
@@ -110,12 +119,14 @@ def test_a_table_that_cannot_be_checked_stops_no_other_and_is_told_once(god, con
         ("shop.b", "columns have changed: x", None),
         ("shop.c", "columns have changed: x", None),
     ]
-    assert connection.query("""SELECT "table" FROM sseapp.watched WHERE trouble LIKE '%no functions here'""") == [("a",)]
+    assert connection.query("""SELECT "table" FROM sseapp.watched WHERE trouble LIKE '%no functions here'""") == [
+        ("a",)
+    ]
     connection.query("INSERT INTO shop.a VALUES (1)")
     execute(god, "DROP EVENT TRIGGER refuse")
     assert catalog.check_shapes(connection) == 1
     assert connection.query("SELECT count(failure) FROM sseapp.watched_table") == [(0,)]
-    assert connection.query('SELECT count(trouble) FROM sseapp.watched') == [(0,)]
+    assert connection.query("SELECT count(trouble) FROM sseapp.watched") == [(0,)]
 
 
 POLICY = "CREATE POLICY part ON shop.t USING (id > 1); ALTER TABLE shop.t ENABLE ROW LEVEL SECURITY; ALTER TABLE shop.t FORCE ROW LEVEL SECURITY"
@@ -134,9 +145,15 @@ def test_a_snapshot_under_policies_is_complete_or_none(god, connection, when):
         assert connection.query("SELECT reason FROM sseapp.watched_table") == [("row-level security was switched",)]
     table = catalog.load(connection)[watch]
     asked = question.parse(table, [])
-    with closing(Database(as_user(god.dsn, "keeper"))) as database, pytest.raises(MissingRightError, match="row-level security"):
+    with (
+        closing(Database(as_user(god.dsn, "keeper"))) as database,
+        pytest.raises(MissingRightError, match="row-level security"),
+    ):
         snapshot.read(database, table, asked, asked.filter)
-    assert "row-level security keeps rows from the role keeper" in connection.query("SELECT trouble FROM sseapp.watched")[0][0]
+    assert (
+        "row-level security keeps rows from the role keeper"
+        in connection.query("SELECT trouble FROM sseapp.watched")[0][0]
+    )
     connection.query("ALTER TABLE shop.t NO FORCE ROW LEVEL SECURITY")
     assert catalog.check_shapes(connection) == 1
     assert connection.query("SELECT trouble FROM sseapp.watched") == [(None,)]

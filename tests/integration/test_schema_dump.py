@@ -60,7 +60,15 @@ def restore(server, dsn, original):  # noqa: ARG001 - it must be there to be dum
             dump = subprocess.run(
                 [server.bindir / "pg_dump", "--dbname", dsn, *options], check=True, capture_output=True
             ).stdout
-            psql = [server.bindir / "psql", "--dbname", other, "--no-psqlrc", "--quiet", "--set", f"ON_ERROR_STOP={stop}"]
+            psql = [
+                server.bindir / "psql",
+                "--dbname",
+                other,
+                "--no-psqlrc",
+                "--quiet",
+                "--set",
+                f"ON_ERROR_STOP={stop}",
+            ]
             subprocess.run(psql, check=True, capture_output=True, input=dump)
             return as_user(other, KEEPER)
 

@@ -50,7 +50,10 @@ def test_a_cast_to_json_that_raises_is_not_called(site, holder, when):
         site.clear()
     site.run(f"INSERT INTO t VALUES (1, {value}, {value}), (2, NULL, NULL); UPDATE t SET n = 1; DELETE FROM t")
     if when == "before the watch" or holder in ("itself", "a domain", "a range"):
-        assert [new for _, _, new in site.events()][:2] == [{"id": 1, "v": text, "n": None}, {"id": 2, "v": None, "n": None}]
+        assert [new for _, _, new in site.events()][:2] == [
+            {"id": 1, "v": text, "n": None},
+            {"id": 2, "v": None, "n": None},
+        ]
     else:
         assert site.resets() == ["a change could not be logged: not to be called"], "one a transaction"
     assert site.value("SELECT sseapp.check_shapes()") == (when == "after it" and holder != "a range")
@@ -112,11 +115,15 @@ LEAKING = [
 
 def test_the_writers_settings_do_not_make_it_slow(site):
     """Cost that a setting makes look high would have each statement compiled."""
-    site.run("CREATE TABLE t (id int PRIMARY KEY, n int, at timestamptz); CREATE TABLE u (id int); SET sseapp.triggers = statement")
+    site.run(
+        "CREATE TABLE t (id int PRIMARY KEY, n int, at timestamptz); CREATE TABLE u (id int); SET sseapp.triggers = statement"
+    )
     site.watch("t")
     site.run("""CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET n = n + 1 WHERE id = 1; RETURN NULL; END $$;
                 CREATE TRIGGER a AFTER INSERT ON u FOR EACH ROW EXECUTE FUNCTION f()""")
-    writer = site.session(setup="INSERT INTO t SELECT g, 0 FROM generate_series(1, 50) g; SET jit = on; SET client_min_messages = error")
+    writer = site.session(
+        setup="INSERT INTO t SELECT g, 0 FROM generate_series(1, 50) g; SET jit = on; SET client_min_messages = error"
+    )
     for setting in ("enable_seqscan = off", "enable_nestloop = off", "enable_sort = off"):
         execute(writer, f"SET {setting}")
     began = time.monotonic()
@@ -144,6 +151,8 @@ DECOYS = """CREATE FUNCTION row_to_json(record) RETURNS json LANGUAGE plpgsql AS
 DDL = ["ALTER TABLE t ADD fresh e DEFAULT 'x'", "ALTER TABLE t ADD fresh timestamptz DEFAULT '2026-01-01'", "ALTER TABLE t RENAME c0 TO other",
        "ALTER TABLE t DROP c0", "ALTER TABLE t ALTER c0 TYPE text", "ALTER TABLE t RENAME TO t2; ALTER TABLE t2 RENAME TO t",
        "ALTER TYPE moment ADD ATTRIBUTE b bytea CASCADE", CAST]  # fmt: skip
+
+
 @st.composite
 def scenarios(draw):
     """Columns, those that are hidden, whether a cast raises, statements with DDL among them, the writer's settings."""
@@ -154,12 +163,22 @@ def scenarios(draw):
         column = draw(st.integers(0, len(types) - 1))
         changed = _literal(draw, types[column])
         statements.append(
-            draw(st.sampled_from([
-                f"INSERT INTO t VALUES ({number}, {values})", f"INSERT INTO t SELECT g, {values} FROM generate_series(100, 140) g",
-                f"UPDATE t SET c{column} = {changed}", f"UPDATE t SET c{column} = {changed} WHERE id = {number - 1}",
-                "UPDATE t SET id = id + 1000", f"DELETE FROM t WHERE id = {number - 1}", "DELETE FROM t", "TRUNCATE t",
-                "INSERT INTO t (id) VALUES (1), (1)", *DDL,
-            ]))  # fmt: skip
+            draw(
+                st.sampled_from(
+                    [
+                        f"INSERT INTO t VALUES ({number}, {values})",
+                        f"INSERT INTO t SELECT g, {values} FROM generate_series(100, 140) g",
+                        f"UPDATE t SET c{column} = {changed}",
+                        f"UPDATE t SET c{column} = {changed} WHERE id = {number - 1}",
+                        "UPDATE t SET id = id + 1000",
+                        f"DELETE FROM t WHERE id = {number - 1}",
+                        "DELETE FROM t",
+                        "TRUNCATE t",
+                        "INSERT INTO t (id) VALUES (1), (1)",
+                        *DDL,
+                    ]
+                )
+            )  # fmt: skip
         )
     return {
         "types": types,

@@ -141,9 +141,10 @@ def quicken(connection: Connection, milliseconds: int) -> None:
 
 
 def attend(connection: Connection, *, presence: float, retention: float) -> int:
-    """Promise to listen for ``presence`` seconds, and have writers log for ``retention`` more; the database's clock in ms.
+    """Promise to listen for ``presence`` seconds, and have writers log for ``retention`` more.
 
-    Writers do not ring for nobody, and do not log what nobody will read: see ``sseapp/sql/pace.sql``.
+    Returns the database's clock in milliseconds. Writers do not ring for nobody, and do not log what nobody will read:
+    see ``sseapp/sql/pace.sql``.
     """
     clock = None
     while clock is None:

@@ -62,7 +62,7 @@ def _installed(connection: Connection) -> bool:
 @click.option("--only", multiple=True, metavar="COLUMN", help="Show these columns only. May be repeated.")
 @click.option("--show-all", is_flag=True, help="Show the columns, too, that it has left out so far.")
 @click.option("--subscribers-see-all-rows", is_flag=True, help="Watch a table in spite of its row-level security.")
-def watch(  # noqa: PLR0913  # one for each option
+def watch(  # one for each option
     table: str,
     range_column: str | None,
     hide: tuple[str, ...],
@@ -81,7 +81,7 @@ def watch(  # noqa: PLR0913  # one for each option
         known = schema.current(connection, table)
         if hide and known.only is not None and not show_all:
             raise click.UsageError(
-                f"{table} shows {', '.join(known.only)} only so far. Say --only with the columns to show, or --show-all."
+                f"{table} shows {', '.join(known.only)} only. Give --only with the columns to show, or --show-all."
             )
         kept = schema.Watch() if show_all or only else known
         schema.watch(

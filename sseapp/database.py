@@ -31,8 +31,8 @@ _KEEPALIVE: dict[str, Any] = {
 }
 _SESSION = """
 SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';
-SET extra_float_digits = 1; SET lc_monetary = 'C'; SET quote_all_identifiers = off; SET standard_conforming_strings = on;
-SET row_security = off
+SET extra_float_digits = 1; SET lc_monetary = 'C'; SET quote_all_identifiers = off;
+SET standard_conforming_strings = on; SET row_security = off
 """
 """What a row's text depends on: the log's triggers pin the same, so that a snapshot and a change print a row alike.
 

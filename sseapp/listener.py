@@ -53,7 +53,7 @@ class Listener:
     ``retention`` seconds: when nobody has listened for longer, writers do not log.
     """
 
-    def __init__(  # noqa: PLR0913  # its settings
+    def __init__(  # its settings
         self,
         database: Database,
         hub: Hub,

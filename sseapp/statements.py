@@ -24,7 +24,7 @@ def named(name: str) -> dict[str, str]:
 
 @cache
 def migrations() -> str:
-    """The changes that bring an older schema up to date: each of ``sql/migrations``, below the version that it leads to.
+    """The changes that bring an older schema up to date: each of ``sql/migrations``, named by the version it leads to.
 
     They change tables and what is in them. Functions are replaced by every install, after these.
     """

@@ -12,8 +12,8 @@ class Column:
     ``type`` is what ``format_type`` prints (``numeric(10,2)``); ``base`` is the ``typname`` below any domain
     (``int4``, ``timestamptz``, ``bpchar``); ``kind`` is ``pg_type.typtype`` of that base type
     (``b`` base, ``e`` enum, ``c`` composite, ``r`` range, ``m`` multirange), or ``a`` for an array.
-    ``labels`` are an enum's, in declared order. ``as_text`` says that its JSON is its text, whatever the type's own cast
-    to json would make of it: see ``sseapp/sql/forms.sql``.
+    ``labels`` are an enum's, in declared order. ``as_text`` says that its JSON is its text, whatever the type's own
+    cast to json would make of it: see ``sseapp/sql/forms.sql``.
     """
 
     name: str

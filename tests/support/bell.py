@@ -17,13 +17,13 @@ from typing import NamedTuple
 from sseapp.pace import Reading, Rest
 
 WRITES = ("log", "lease", "clock", "presence", "end")
-"""What a writer does: gets its transaction id and logs its row, reads the lease, the clock, whether anybody listens; commits."""
+"""What a writer does: gets its id and logs its row, reads the lease, the clock, whether anybody listens; commits."""
 
 IDLE, SET, OVER = range(3)
 """A setter: is to come, has set the lease and not committed yet, has ended."""
 
 AWAY, AWAKE, SEEING, READING, FENCING, ASLEEP, STARTING = range(7)
-"""A listener: not connected; is to read the log; has that read's snapshot; its lease; is to take a fence; waits; has connected."""
+"""A listener: not there; is to read the log; has the read's snapshot; its lease; wants a fence; waits; connects."""
 
 _ENDED = -99
 
@@ -213,7 +213,7 @@ def _listened(state, rules):
     if listener.at == AWAY:
         at = STARTING if rules.attends == "first" else AWAKE
         yield state._replace(listener=Listener(at, rest=rules.rest))
-    elif listener.at == STARTING or not state.present and (rules.attends == "first" or listener.at == ASLEEP):
+    elif listener.at == STARTING or (not state.present and (rules.attends == "first" or listener.at == ASLEEP)):
         # promises to be there; one whose promise has run out settles anew
         rest = rules.rest if rules.rests or listener.at == STARTING else listener.rest
         at = AWAKE if rules.rests or listener.at == STARTING else listener.at

@@ -48,6 +48,7 @@ class Runtime:
             tick=settings.tick,
             batch=settings.batch,
             limit=settings.limit,
+            retention=settings.retention,
         )
         self.shape_check = ShapeCheck(self.database, tick=settings.tick)
         self.pruner = Pruner(self.database, retention=settings.retention, size=settings.log_size)

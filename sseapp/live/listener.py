@@ -23,6 +23,7 @@ from sseapp.signals import changed
 
 _log = logging.getLogger(__name__)
 _NOT_YET = "the listener has not connected yet"
+_PRESENCE = 10.0  # seconds for which a listener promises to be there; it renews that before half of them have passed
 _LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may take 4: back within 10 s of the database
 
 
@@ -57,11 +58,21 @@ class Listener:
     ``pace`` says how long it waits for NOTIFY before it reads by itself; each read is also the liveness query. Every
     ``tick``, in seconds, it looks whether all is well. ``batch`` is how many changes it reads at once. Where more than
     ``limit`` further ones of a table were committed meanwhile, it leaves them to its subscribers, who read them from
-    the log. ``damaged`` counts the changes that could not be read as they are.
+    the log. ``damaged`` counts the changes that could not be read as they are. The log is kept for ``retention``
+    seconds: when nobody has listened for longer, writers do not log.
     """
 
     def __init__(
-        self, open_log: OpenLog, registry: TableRegistry, hub: Hub, *, pace: Pace, tick: float, batch: int, limit: int
+        self,
+        open_log: OpenLog,
+        registry: TableRegistry,
+        hub: Hub,
+        *,
+        pace: Pace,
+        tick: float,
+        batch: int,
+        limit: int,
+        retention: float = 3600.0,
     ) -> None:
         self._open_log = open_log
         self._registry = registry
@@ -70,6 +81,9 @@ class Listener:
         self.pace = pace
         self._batch = batch
         self._limit = limit
+        self._retention = retention
+        self._presence = max(_PRESENCE, 5 * tick)
+        self._promised = 0  # when, by the database's clock in milliseconds
         self._cursor: Cursor | None = None
         self._epoch: str | None = None
         self._sent = 0
@@ -120,6 +134,8 @@ class Listener:
     def _listen(self, backoff: Backoff, *, patient: bool) -> None:
         with closing(self._open_log(soon=not patient)) as log:
             self._begin(log)
+            # before it reads: writers that looked earlier are waited for as the pace says
+            self._attend(log)
             self._join(log)
             ticked = monotonic()
             while not self._stopping.is_set():
@@ -137,6 +153,7 @@ class Listener:
 
     def _look_round(self, log: Log) -> None:
         """See what no change in the log tells."""
+        self._attend(log)
         if log.end().epoch != self._epoch:
             # installed anew, or made unlogged
             self._join(log)
@@ -150,6 +167,14 @@ class Listener:
             log.listen()
         elif log.pooled:
             _log.info("There is a pooler before the database, so the log is polled instead of waiting for NOTIFY.")
+
+    def _attend(self, log: Log) -> None:
+        """Promise to be there for a while. Writers that looked after the last promise had run out do not ring."""
+        clock = log.attend(presence=self._presence, retention=self._retention)
+        if not 0 <= clock - self._promised < 500 * self._presence:
+            self.pace.begin(pooled=log.pooled)
+            self._idle = None
+        self._promised = clock
 
     def _join(self, log: Log) -> None:
         """Go on from the cursor where that is possible, else begin at the log's end and reset every stream."""

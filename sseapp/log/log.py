@@ -77,6 +77,13 @@ class Log(Protocol):
         """What the pace goes by, without reading a change."""
         ...
 
+    def attend(self, *, presence: float, retention: float) -> int:
+        """Promise to listen for ``presence`` seconds, and have writers log for ``retention`` seconds more.
+
+        Returns the log's clock in milliseconds. Writers do not ring for nobody, nor log what nobody will read.
+        """
+        ...
+
     def extend_lease(self, milliseconds: int) -> None:
         """Have writers send no NOTIFY for so long from now."""
         ...

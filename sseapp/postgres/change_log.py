@@ -108,6 +108,15 @@ class ChangeLog:
         ((snapshot, lease, clock),) = self._connection.query(_named("read_lease"))
         return Reading(lease, clock, snapshot)
 
+    def attend(self, *, presence: float, retention: float) -> int:
+        """See :meth:`sseapp.log.log.Log.attend`, and ``sseapp/sql/install/pace.sql``."""
+        milliseconds = {"presence": int(1000 * presence), "retention": int(1000 * retention)}
+        clock = None
+        with schema.needed(self._connection):
+            while clock is None:
+                ((clock,),) = self._connection.query(_named("attend"), milliseconds)
+        return int(clock)
+
     def extend_lease(self, milliseconds: int) -> None:
         """Let the lease of :mod:`sseapp.log.pace` run so long from now, and NOTIFY the other listeners."""
         self._connection.query(_named("extend_lease"), {"milliseconds": milliseconds})

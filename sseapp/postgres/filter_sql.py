@@ -51,8 +51,15 @@ _JSON_NULL = {
 
 
 def as_logged(column: Column, alias: str) -> Composable:
-    """``column`` of the row ``alias``, so that row_to_json() prints it as the log has it."""
-    return (_OUTPUT if column.as_text else SQL("{0}")).format(Identifier(alias, column.name))
+    """``column`` of the row ``alias``, as the log has it."""
+    name = Identifier(alias, column.name)
+    return _OUTPUT.format(name) if column.as_text else name
+
+
+def selected(column: Column, alias: str) -> Composable:
+    """The same for a list of columns, under its name."""
+    shown = as_logged(column, alias)
+    return shown + SQL(" AS ") + Identifier(column.name) if column.as_text else shown
 
 
 def clause(filter_: Filter, table: Table, alias: str) -> Composable:

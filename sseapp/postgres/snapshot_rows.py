@@ -108,9 +108,7 @@ def _statement(name: str, table: Table, query: Query, filter_: Filter, **parts: 
     columns = [table.by_name[name] for name in query.columns] if query.columns else table.columns
     return sql.SQL(statements.named("queries")[name]).format(
         watch=sql.Literal(table.watch),
-        columns=sql.SQL(", ").join(
-            filter_sql.as_logged(column, "t") + sql.SQL(" AS ") + sql.Identifier(column.name) for column in columns
-        ),
+        columns=sql.SQL(", ").join(filter_sql.selected(column, "t") for column in columns),
         table=_name(table),
         where=filter_sql.clause(filter_, table, "t"),
         order=filter_sql.order(query, table),

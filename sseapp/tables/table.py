@@ -12,8 +12,8 @@ class Column:
     ``type`` is what ``format_type`` prints (``numeric(10,2)``); ``base`` is the ``typname`` below any domain
     (``int4``, ``timestamptz``, ``bpchar``); ``kind`` is ``pg_type.typtype`` of that base type
     (``b`` base, ``e`` enum, ``c`` composite, ``r`` range, ``m`` multirange), or ``a`` for an array.
-    ``labels`` are those of an enum, in declared order. ``as_text`` says that the column's JSON is its text, not what the
-    type's own cast to json makes of it: see ``sseapp/sql/install/forms.sql``.
+    ``labels`` are those of an enum, in declared order. ``as_text`` says that the column's JSON is its text, not what
+    the type's own cast to json makes of it: see ``sseapp/sql/install/forms.sql``.
     """
 
     name: str

@@ -17,14 +17,14 @@ from typing import NamedTuple
 
 from sseapp.log.pace import Reading, SleepPermit
 
-WRITES = ("log", "lease", "clock", "end")
-"""What a writer does: gets its transaction id and logs its row, reads the lease, reads the clock, commits."""
+WRITES = ("log", "lease", "clock", "presence", "end")
+"""What a writer does: gets its id and logs its row, reads the lease, the clock, whether anybody listens; commits."""
 
 IDLE, SET, OVER = range(3)
 """A setter: is to come, has set the lease and not committed yet, has ended."""
 
-AWAY, AWAKE, SEEING, READING, FENCING, ASLEEP = range(6)
-"""A listener: not connected; is to read the log; has that read's snapshot; its lease; is to take a fence; waits."""
+AWAY, AWAKE, SEEING, READING, FENCING, ASLEEP, STARTING = range(7)
+"""A listener: not there; is to read the log; has the read's snapshot; its lease; wants a fence; waits; connects."""
 
 _ENDED = -99
 
@@ -66,6 +66,7 @@ class State(NamedTuple):
     listener: Listener = Listener()
     clock: int = 2
     lease: int = 1
+    present: bool = False
     xid: int = 0
     xmax: int = 0
 
@@ -89,6 +90,8 @@ class Rules:
     rest: object = SleepPermit()
     writes: tuple[str, ...] = WRITES
     setters_ring: bool = True
+    attends: str = "first"
+    rests: bool = True
     writers: int = 2
     leases: tuple[int, ...] = (2, 0)
 
@@ -152,6 +155,7 @@ def _shifted(state):
         Listener(at, bell, behind, late, xmin - by if xmin >= 0 else -1, frozenset(), read, rest),
         0,
         now,
+        state.present,
         state.xid - by,
         state.xmax - by,
     )
@@ -170,6 +174,9 @@ def _following(state, rules):
         for following, after in _set(state, setter, rules.leases[place], rules):
             yield following._replace(setters=_put(state.setters, place, after))
     yield from _listened(state, rules)
+    if state.present and state.listener.at == ASLEEP and rules.attends == "first":
+        # it is stalled for longer than it has promised: it finds what it missed when it goes on
+        yield state._replace(present=False, listener=state.listener._replace(late=True))
 
 
 def _put(items, place, item):
@@ -185,6 +192,8 @@ def _written(state, writer, rules):
             yield state, Writer(done, writer.xid, state.lease)
         case "clock":
             yield state, Writer(done, writer.xid, writer.value <= state.clock)
+        case "presence":
+            yield state, Writer(done, writer.xid, writer.value and state.present)
         case "end":
             yield state.ends(writer.xid, commits=True, rings=writer.value), Writer(done)
 
@@ -203,7 +212,16 @@ def _set(state, setter, lease, rules):
 def _listened(state, rules):
     listener = state.listener
     if listener.at == AWAY:
-        yield state._replace(listener=Listener(AWAKE, rest=rules.rest))
+        at = STARTING if rules.attends == "first" else AWAKE
+        yield state._replace(listener=Listener(at, rest=rules.rest))
+    elif listener.at == STARTING or (not state.present and (rules.attends == "first" or listener.at == ASLEEP)):
+        # promises to be there; one whose promise has run out settles anew
+        rest = rules.rest if rules.rests or listener.at == STARTING else listener.rest
+        at = AWAKE if rules.rests or listener.at == STARTING else listener.at
+        yield state._replace(
+            present=True,
+            listener=listener._replace(at=at, rest=rest, bell=False, late=False, xmin=-1, flying=frozenset(), lease=0),
+        )
     elif listener.at == AWAKE or (listener.at == ASLEEP and (listener.bell or listener.late)):
         yield state._replace(listener=state.seen_by(listener._replace(at=SEEING, bell=False, late=False)))
     elif listener.at == SEEING:

@@ -53,6 +53,8 @@ def installed(server):
         keeper = make_keeper(dsn)
         with closing(Connection(keeper)) as connection:
             schema.install(connection)
+            # as if a listener were there: writers ring
+            connection.query("SELECT sseapp.attend(3600000, 3600000)")
         yield keeper
 
 

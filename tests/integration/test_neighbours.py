@@ -1,4 +1,4 @@
-"""What else is in the database beside us: publications, event triggers, policies, tables that inherit, other watched tables."""
+"""What else is in the database: publications, event triggers, policies, tables that inherit, other watched tables."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from sseapp.postgres.database import Connection, Database
 from sseapp.query.query import parse as parse_query
 
 NOTED = """CREATE TABLE public.ddl (tag text); GRANT ALL ON public.ddl TO PUBLIC;
-    CREATE FUNCTION public.noted() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO ddl VALUES (tg_tag); END $$;
+    CREATE FUNCTION public.noted() RETURNS event_trigger LANGUAGE plpgsql AS $$
+    BEGIN INSERT INTO ddl VALUES (tg_tag); END $$;
     CREATE EVENT TRIGGER noted ON ddl_command_end EXECUTE FUNCTION public.noted();"""
 REFUSES = """CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
-        IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE '%sseapp.log_{0}%') THEN RAISE 'no functions here'; END IF;
+        IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE '%sseapp.log_{0}%') THEN
+            RAISE 'no functions here';
+        END IF;
     END $$; CREATE EVENT TRIGGER refuse ON ddl_command_end EXECUTE FUNCTION public.refuse()"""
 
 
@@ -48,7 +51,8 @@ def test_all_our_tables_can_be_published(god, connection):
     assert (
         execute(
             god,
-            """SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace = 'sseapp'::regnamespace AND c.relkind = 'r' AND c.relreplident <> 'f'
+            """SELECT c.oid::regclass::text FROM pg_class c
+           WHERE c.relnamespace = 'sseapp'::regnamespace AND c.relkind = 'r' AND c.relreplident <> 'f'
            AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)""",
         )
         == []
@@ -130,7 +134,8 @@ def test_a_table_that_cannot_be_checked_stops_no_other_and_is_told_once(god, con
     assert connection.query("SELECT count(trouble) FROM sseapp.watched") == [(0,)]
 
 
-POLICY = "CREATE POLICY part ON shop.t USING (id > 1); ALTER TABLE shop.t ENABLE ROW LEVEL SECURITY; ALTER TABLE shop.t FORCE ROW LEVEL SECURITY"
+POLICY = """CREATE POLICY part ON shop.t USING (id > 1);
+    ALTER TABLE shop.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"""
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -164,7 +164,7 @@ def test_who_looked_while_the_bell_was_off_is_waited_for(dsn, session, others):
 
 
 def test_a_writer_sees_the_newest_lease_whatever_its_snapshot(session, dsn):
-    session.execute("LISTEN sseapp")
+    session.execute("LISTEN sseapp; SELECT sseapp.attend(60000, 60000)")
     with _session(dsn) as writer:
         for number, (at_first, then, rings) in enumerate([(0, 60_000, False), (60_000, 0, True), (0, FOREVER, False)]):
             session.execute("SELECT sseapp.quicken(%s)", (at_first,))

@@ -139,7 +139,7 @@ def test_a_column_renamed_since_the_last_check_ends_the_watch(original, restore)
 
 
 def test_the_tables_alone_restored_beside_another_installation(restore):
-    """Their triggers call functions that are not there, or those of another table: the rest of the dump is as it was."""
+    """Their triggers call functions that are not there, or another table's: the rest of the dump is as it was."""
     dsn = restore("--schema-only", "--schema", "sseapp")
     with closing(open_session(dsn)) as session, closing(Connection(dsn)) as connection:
         schema.install(connection)

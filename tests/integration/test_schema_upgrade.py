@@ -1,4 +1,4 @@
-"""An older schema is brought up to date where it stands, with what is watched, hidden and logged; and is then as a fresh one."""
+"""An older schema is brought up to date with all that is watched, hidden and logged; it is then as a fresh one."""
 
 from __future__ import annotations
 
@@ -20,21 +20,27 @@ TABLES = """CREATE SCHEMA shop; SET search_path = shop; CREATE TYPE mood AS ENUM
     CREATE TABLE parted (id int, secret text) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parted DEFAULT;
     CREATE TABLE child () INHERITS (bag); SELECT sseapp.watch('plain', 'at', hide => '{secret}');
     SELECT sseapp.watch('bag'); SELECT sseapp.watch('parted', only_columns => '{id}');"""
-WRITES = """INSERT INTO shop.plain VALUES (1, '2026-01-31', 'xyzzy', 'sad'); INSERT INTO shop.bag SELECT generate_series(1, 99);
+WRITES = """INSERT INTO shop.plain VALUES (1, '2026-01-31', 'xyzzy', 'sad');
+    INSERT INTO shop.bag SELECT generate_series(1, 99);
     INSERT INTO shop.parted VALUES (1, 'xyzzy'); UPDATE shop.bag SET n = 0; DELETE FROM shop.plain"""
 OBJECTS = """
-SELECT 'function', p.oid::regprocedure::text, concat_ws(' ', p.prosrc, p.proconfig, p.prosecdef, p.provolatile, p.proacl)
+SELECT 'function', p.oid::regprocedure::text,
+    concat_ws(' ', p.prosrc, p.proconfig, p.prosecdef, p.provolatile, p.proacl)
 FROM pg_proc p WHERE pronamespace = 'sseapp'::regnamespace AND proname !~ '^log_[0-9]+'
 UNION ALL SELECT 'table', c.oid::regclass::text, concat(c.relkind, c.relpersistence, c.relacl, c.reloptions)
 FROM pg_class c WHERE relnamespace = 'sseapp'::regnamespace
 UNION ALL SELECT 'column', a.attrelid::regclass || '.' || a.attname,
-    concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnum, a.attnotnull, a.attidentity, pg_get_expr(d.adbin, d.adrelid))
-FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+    concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnum, a.attnotnull, a.attidentity,
+              pg_get_expr(d.adbin, d.adrelid))
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
 WHERE relnamespace = 'sseapp'::regnamespace AND attnum > 0 AND NOT attisdropped AND c.relname <> 'binding'
 UNION ALL SELECT 'index', indexrelid::regclass::text, pg_get_indexdef(indexrelid)
 FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE relnamespace = 'sseapp'::regnamespace
-UNION ALL SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'sseapp'::regnamespace
-UNION ALL SELECT 'view', c.oid::regclass::text, pg_get_viewdef(c.oid) FROM pg_class c WHERE relnamespace = 'sseapp'::regnamespace AND relkind = 'v'
+UNION ALL SELECT 'constraint', conname, pg_get_constraintdef(oid)
+FROM pg_constraint WHERE connamespace = 'sseapp'::regnamespace
+UNION ALL SELECT 'view', c.oid::regclass::text, pg_get_viewdef(c.oid)
+FROM pg_class c WHERE relnamespace = 'sseapp'::regnamespace AND relkind = 'v'
 UNION ALL SELECT 'version', version::text, '' FROM sseapp.state
 ORDER BY 1, 2, 3"""
 

@@ -34,6 +34,7 @@ BEGIN
         DELETE FROM sseapp.mark;
         DELETE FROM sseapp.entangled_table;
         DELETE FROM sseapp.loss;
+        DELETE FROM sseapp.gap;
         UPDATE sseapp.state SET born = gen_random_uuid(), horizon = '1:1:', horizon_id = 0, horizon_xid = '0';
         UPDATE sseapp.pruned SET snapshot = '1:1:', xid = '0', id = 0;
         FOR restored IN SELECT * FROM sseapp.watched_table LOOP
@@ -66,6 +67,8 @@ $body$;
 
 DO $body$
 BEGIN
+    -- until a listener of this version comes
+    PERFORM sseapp.keep_logging(3600000);
     PERFORM sseapp.renew(w) FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation ORDER BY w.id;
 END
 $body$;

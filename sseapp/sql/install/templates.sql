@@ -1,15 +1,24 @@
 -- The texts of the functions of a watch. The placeholders of format() stand for the parts of function_parts(), and for what is made of them below.
 -- OPERATOR() binds all operators alike, hence the parentheses.
 
+-- A look at a lease, as an expression: whether it runs.
+CREATE OR REPLACE FUNCTION sseapp.lease_text(lease text) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT format('(pg_catalog.pg_sequence_last_value(''sseapp.%s''::pg_catalog.regclass) OPERATOR(pg_catalog.>) '
+                  '(pg_catalog.date_part(''epoch'', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000))', lease)
+$body$;
+
 -- Whether a writer has to ring: see is_quiet(), of which this is the text.
 CREATE OR REPLACE FUNCTION sseapp.ringing_text(condition text) RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT format($text$    IF %s AND (pg_catalog.pg_sequence_last_value('sseapp.pace'::pg_catalog.regclass) OPERATOR(pg_catalog.>)
-            (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000)) IS NOT TRUE THEN
+    SELECT format($text$    IF %s AND %s IS NOT TRUE
+        AND %s THEN
         PERFORM pg_catalog.pg_notify('sseapp', '');
-    END IF;$text$, condition)
+    END IF;$text$, condition, sseapp.lease_text('pace'), sseapp.lease_text('presence'))
 $body$;
 
 -- JSON's text of a row, and what it comes from: "row" is what the row goes by, "relation" a transition table, or null. Of rows that are too large
@@ -56,8 +65,10 @@ DECLARE
     packed pg_catalog.int4 := 0;
 BEGIN
     IF (%1$s AND %2$s AND pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.=) 1
-        AND (pg_catalog.current_setting('sseapp.depths', true) OPERATOR(pg_catalog.<>) '') IS NOT TRUE%3$s) IS NOT TRUE THEN
-        IF (%1$s AND %4$s) IS NOT TRUE THEN
+        AND (pg_catalog.current_setting('sseapp.depths', true) OPERATOR(pg_catalog.<>) '') IS NOT TRUE
+        AND %11$s%3$s) IS NOT TRUE THEN
+        -- nobody has listened for longer than the log is kept: see attend()
+        IF (%11$s AND %1$s AND %4$s) IS NOT TRUE THEN
             RETURN NULL;
         END IF;
         PERFORM sseapp.note_depth(TG_RELID, pg_catalog.pg_trigger_depth());
@@ -89,7 +100,7 @@ END
 $text$, parts ->> 'is_ours', parts ->> 'is_unchanged', E'\n        AND ' || (parts ->> 'is_pinned'), parts ->> 'is_bound', watch, event,
         left(lower(event), 1), settings,
         CASE event WHEN 'UPDATE' THEN sseapp.updates_text(parts) ELSE sseapp.packs_text(parts, event) END,
-        sseapp.ringing_text('logged OPERATOR(pg_catalog.>) 0'));
+        sseapp.ringing_text('logged OPERATOR(pg_catalog.>) 0'), sseapp.lease_text('logging'));
 END
 $body$;
 
@@ -196,8 +207,10 @@ DECLARE
     before pg_catalog.text;
     after pg_catalog.text;
 BEGIN
-    IF (%1$s AND %2$s AND pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.=) 1%3$s) IS NOT TRUE THEN
-        IF (%1$s AND %4$s) IS NOT TRUE THEN
+    IF (%1$s AND %2$s AND pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.=) 1
+        AND %11$s%3$s) IS NOT TRUE THEN
+        -- nobody has listened for longer than the log is kept: see attend()
+        IF (%11$s AND %1$s AND %4$s) IS NOT TRUE THEN
             RETURN NULL;
         ELSIF pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN
             PERFORM sseapp.note_nested();
@@ -250,6 +263,6 @@ $text$, parts ->> 'is_ours', parts ->> 'is_unchanged', E'\n        AND ' || (par
              WHEN size_old IS NULL THEN 'OLD OPERATOR(pg_catalog.*<>) NEW'
              ELSE format('(CASE WHEN ((%s) OPERATOR(pg_catalog.+) (%s)) OPERATOR(pg_catalog.<) 80000000 THEN OLD OPERATOR(pg_catalog.*<>) NEW ELSE true END)',
                          size_old, size_new) END,
-        sseapp.ringing_text('FOUND'));
+        sseapp.ringing_text('FOUND'), sseapp.lease_text('logging'));
 END
 $body$;

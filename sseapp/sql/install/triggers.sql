@@ -8,10 +8,10 @@ LANGUAGE plpgsql STABLE
 AS $body$
 BEGIN
     -- mostly it is the topmost, and an expression without a query takes a tenth of the time
-    IF pg_catalog.pg_partition_root(fired) = watched THEN
+    IF pg_catalog.pg_partition_root(fired) OPERATOR(pg_catalog.=) watched THEN
         RETURN true;
     END IF;
-    RETURN watched IN (SELECT pg_catalog.pg_partition_ancestors(fired));
+    RETURN watched OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.pg_partition_ancestors(fired)::pg_catalog.oid));
 END
 $body$;
 
@@ -195,7 +195,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    IF TG_RELID = TG_ARGV[1]::oid THEN
+    IF TG_RELID = TG_ARGV[1]::oid AND pg_sequence_last_value('sseapp.logging'::regclass) > sseapp.clock() THEN
         -- the reason lets check_shapes() know the partitions' new storage for the work of this TRUNCATE
         INSERT INTO sseapp.change (watch, kind, reason)
         VALUES (TG_ARGV[0]::integer, 't', md5(nullif(sseapp.partitions(TG_RELID, TG_ARGV[0]::integer), '{}')::text));

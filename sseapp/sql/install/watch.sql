@@ -121,69 +121,11 @@ BEGIN
     PERFORM sseapp.check_columns(present);
     PERFORM sseapp.create_triggers(present);
     PERFORM sseapp.mark_crash();
+    -- for as long as the log is kept by default, until a listener comes
+    PERFORM sseapp.keep_logging(3600000);
     PERFORM sseapp.tell_reset(present.id, CASE WHEN present.shape IS NULL THEN 'the table is watched' ELSE 'the watch was changed' END);
     UPDATE sseapp.watched_table w SET shape = s.shape FROM sseapp.shapes(present.id) s WHERE w.id = present.id;
 END
-$body$;
-
--- A type may bring a cast to json, a function that row_to_json() calls: with the rights of the role that installed sseapp.
-CREATE OR REPLACE FUNCTION sseapp.warn_of_owner(relation regclass) RETURNS void
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $body$
-DECLARE
-    keeper oid := (SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'sseapp');
-    owner oid := (SELECT c.relowner FROM pg_class c WHERE c.oid = relation);
-BEGIN
-    IF NOT pg_has_role(owner, keeper, 'USAGE') AND (SELECT r.rolsuper FROM pg_roles r WHERE r.oid = keeper) THEN
-        RAISE WARNING 'sseapp was installed by %, a superuser: % could run code with its rights, by a column of a type of its own.',
-            keeper::regrole, owner::regrole USING HINT = 'Have sseapp installed by the role that owns the tables.';
-    END IF;
-END
-$body$;
-
--- What others in the database do that the watch does not bring with it.
-CREATE OR REPLACE FUNCTION sseapp.warn_of_neighbours(relation regclass) RETURNS void
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $body$
-DECLARE
-    publications text := sseapp.publications();
-    children text := (SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid)
-                      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent WHERE c.oid = relation AND c.relkind <> 'p');
-BEGIN
-    IF publications IS NOT NULL THEN
-        RAISE WARNING 'The change log of sseapp is published by %: a subscriber that has no schema sseapp stops at the next change.', publications
-            USING HINT = 'Publish your tables by name or by schema instead of FOR ALL TABLES, or install sseapp on the subscriber too.';
-    END IF;
-    IF children IS NOT NULL THEN
-        RAISE NOTICE '% has tables that inherit from it, whose rows are not included: %.', relation, children
-            USING HINT = 'Watch each of them, or make the table a partitioned one.';
-    END IF;
-END
-$body$;
-
--- The publications that carry our log; null where there are none.
-CREATE OR REPLACE FUNCTION sseapp.publications() RETURNS text
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $body$
-    SELECT string_agg(DISTINCT quote_ident(p.pubname), ', ') FROM pg_publication_tables p WHERE p.schemaname = 'sseapp'
-$body$;
-
--- Why the caller cannot read all rows of a table; null if it can, or knows that it does not.
-CREATE OR REPLACE FUNCTION sseapp.row_security(relation oid, see_all boolean) RETURNS text
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $body$
-    SELECT CASE
-        WHEN c.relrowsecurity AND NOT see_all
-            THEN 'row-level security was switched on, so the table is not served: call sseapp.watch() with subscribers_see_all_rows => true'
-        WHEN row_security_active(c.oid) THEN format(
-            'row-level security keeps rows from the role %I, so no snapshot can be read: it wants BYPASSRLS, or to own the table without FORCE',
-            current_user)
-        END
-    FROM pg_class c WHERE c.oid = relation
 $body$;
 
 -- What watched_table will hold for these arguments. Refuses what cannot be.

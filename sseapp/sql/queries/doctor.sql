@@ -12,7 +12,7 @@ SELECT has_schema_privilege('sseapp', 'USAGE') AND has_table_privilege('sseapp.c
    AND has_table_privilege('sseapp.state', 'SELECT') AND has_table_privilege('sseapp.watched_table', 'SELECT')
    AND has_sequence_privilege('sseapp.pace', 'SELECT') AND has_function_privilege('sseapp.quicken(bigint)', 'EXECUTE')
    AND has_function_privilege('sseapp.check_shapes()', 'EXECUTE') AND has_function_privilege('sseapp.go_by_row_after(integer)', 'EXECUTE')
-   AND has_function_privilege('sseapp.epoch()', 'EXECUTE');
+   AND has_function_privilege('sseapp.epoch()', 'EXECUTE') AND has_function_privilege('sseapp.attend(bigint, bigint)', 'EXECUTE');
 
 -- name: tables
 -- Each watched table: may this role read it, are our triggers in place, does it have a key, the range column, and does that have an index.

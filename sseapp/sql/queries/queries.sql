@@ -102,6 +102,10 @@ SELECT pg_current_xact_id()::text;
 -- Should the lease be lost in a crash, then the writers ring: nobody need wait for the disk.
 SET LOCAL synchronous_commit = off; SELECT sseapp.quicken(%(milliseconds)s);
 
+-- name: attend
+-- Should a promise be lost in a crash, the next tick makes it again: nobody need wait for the disk.
+SET LOCAL synchronous_commit = off; SELECT sseapp.attend(%(presence)s, %(retention)s);
+
 -- name: size
 -- How much the log holds beyond what is due: rows (by their ids, which have few gaps), bytes on disk, and the age of the oldest in seconds.
 SELECT coalesce((l.id - f.id) / 32 + 1, 0), pg_total_relation_size('sseapp.change'),

@@ -84,6 +84,9 @@ class Queries:
     def close_rows(self, _):
         return []
 
+    def attend(self, _):
+        return [(2 * 10**12,)]
+
     def read_next(self, p):
         rows = [row for row in self._rest(p) if row.watch not in p["without"] or row.kind == "r"]
         return _joined(self._horizon, _piece(rows, p), 9)

@@ -19,7 +19,12 @@ BROKEN = {
     "sleeps without settling": Rules(rest=Careless()),
     "settles by the list in flight of the statement that read the lease": Rules(rest=Listed(later=False)),
     "settles by the list in flight of a later snapshot": Rules(rest=Listed(later=True)),
-    "a writer looks before it has its transaction id": Rules(writes=("lease", "clock", "log", "end")),
+    "a writer looks before it has its transaction id": Rules(writes=("lease", "clock", "presence", "log", "end")),
+    "a writer looks whether anybody listens before it has its transaction id": Rules(
+        writes=("lease", "clock", "presence", "log", "end"), leases=()
+    ),
+    "a listener reads before it promises to be there": Rules(attends="last", leases=()),
+    "a listener whose promise has run out rests on": Rules(rests=False, leases=()),
     "a setter does not ring": Rules(setters_ring=False),
 }
 

@@ -51,6 +51,10 @@ class Page:
     def open(self, **query: str) -> None:
         self.chrome.get(f"{self.address}/?{urlencode(query)}")
 
+    def go(self, path: str) -> None:
+        """Open another page of the server."""
+        self.chrome.get(self.address + path)
+
     def run(self, script: str, *args: Any) -> Any:
         return self.chrome.execute_script(script, *args)
 

@@ -48,14 +48,14 @@ export function placed(text, key, order, range) {
   };
 }
 
-/** The comparison that puts the rows of `order` last first; among equals the later comes after. */
-export function lastFirst(order) {
+/** The comparison that puts the rows of `order` last first; `isNewestFirst` says whether, among equals, the later held comes first in it. */
+export function lastFirst(order, isNewestFirst = false) {
   const signs = order.map(({ descending }) => (descending ? 1 : -1));
   return (a, b) => {
     for (let i = 0; i < signs.length; i += 1) {
       const found = compare(a.ranks[i], b.ranks[i]);
       if (found) return found * signs[i];
     }
-    return signs.length && signs[0] > 0 ? a.serial - b.serial : b.serial - a.serial;
+    return isNewestFirst ? a.serial - b.serial : b.serial - a.serial;
   };
 }

@@ -29,14 +29,17 @@ export class Rows {
     return this.#sorted.size;
   }
 
-  /** Go by the columns of `shape`, as GET /tables describes a table, in the order of `terms`, `{name, descending}`. */
-  arrange(shape, terms) {
+  /**
+   * Go by the columns of `shape`, as GET /tables describes a table, in the order of `terms`, `{name, descending}`; among
+   * equals the later held comes first where `isNewestFirst` says so.
+   */
+  arrange(shape, terms, { isNewestFirst = terms[0]?.descending ?? false } = {}) {
     const known = (name) => shape.columns.find((column) => column.name === name);
     this.#order = terms.filter(({ name }) => known(name)).map((term) => ({ ...term, type: known(term.name).type }));
     this.#range = shape.range ? known(shape.range) : null;
     const rows = this.slice(0, this.size);
     for (const row of rows) row.take(row.text, this.#placed(row.text));
-    this.#sorted = new Sorted(lastFirst(this.#order));
+    this.#sorted = new Sorted(lastFirst(this.#order, isNewestFirst));
     this.#sorted.fill(rows);
   }
 

@@ -138,14 +138,14 @@ class Dashboard {
     return table ? this.#subscribe(table, question) : this.#unknown(question.table);
   }
 
-  #subscribe(table, question) {
+  #subscribe(table, question, options) {
     document.title = `${labelOf(table)} · sseapp`;
     this.#question = { ...question, table: pathOf(table) };
     this.#isFollowing = true;
     byId("pause").hidden = false;
     this.#picker.offer(this.#tables, table);
     this.#controls.show(question, table);
-    this.#view.start(table, question);
+    this.#view.start(table, question, options);
     this.#tools.show(question);
   }
 
@@ -192,7 +192,7 @@ class Dashboard {
     const now = find(tables, pathOf(table));
     if (table !== this.#view.table || !now) return;
     this.#tables = tables;
-    if (JSON.stringify(now) !== JSON.stringify(table)) this.#subscribe(now, this.#question);
+    if (JSON.stringify(now) !== JSON.stringify(table)) this.#subscribe(now, this.#question, { isSame: true });
   }
 }
 

@@ -24,6 +24,7 @@ export class Filter {
   #conditions = [];
   #onChange;
   #isText = false;
+  #keep = ""; // what stays in the field over the next showing
 
   /** `onChange()` is called when the person has changed the filter; `text` is it then. */
   constructor(root, fields, onChange) {
@@ -109,8 +110,6 @@ export class Filter {
     filter.value = operand;
     this.#keep = operand;
   }
-
-  #keep = "";
 
   #switch(isText) {
     this.#isText = isText;

@@ -83,7 +83,7 @@ export class Grid {
   move(down, right) {
     if (!this.#rows?.size) return;
     const { row, column } = this.cursor;
-    const at = row && !row.isGone ? this.#rows.placeOf(row) + down : this.#firstInSight();
+    const at = row && !row.isGone ? this.#rows.placeOf(row) + down : this.#firstInSight() + (Number.isFinite(down) ? 0 : down);
     const place = Math.max(0, Math.min(this.#rows.size - 1, at));
     this.#point(this.#rows.slice(place, place + 1)[0], Math.max(0, Math.min(this.#columns.length - 1, column + right)));
     this.#reveal(place);

@@ -52,17 +52,15 @@ export class View {
     return this.#subscription?.url;
   }
 
-  /** Follow `table` from now on, as far as `question` asks for it. */
-  start(table, question) {
+  /** Follow `table` from now on, as far as `question` asks for it. `isSame` keeps what was listed: it has another shape only. */
+  start(table, question, { isSame = false } = {}) {
     this.stop();
     this.table = table;
     this.#root.hidden = false;
     this.#isWhole = !(question.last || question.start || question.end || question.filter);
     this.rows = new Rows({ bound: HELD });
     this.#transactions = new Transactions((events) => this.#apply(events));
-    this.#tally.start();
-    this.#changes.start();
-    this.#events.start();
+    if (!isSame) for (const list of [this.#tally, this.#changes, this.#events]) list.start();
     this.show(question);
     this.#subscription = new Subscription(changesUrl(table, question).href, {
       tell: {

@@ -60,7 +60,6 @@ export class Feed {
   }
 
   close() {
-    this.#onEvents = this.#onState = () => {};
     this.#onEvents = null;
     this.#connection?.abort();
     this.#rest();

@@ -291,3 +291,18 @@ def test_the_element(own, site, front):
     site.sql("UPDATE orders SET status = NULL")
     seen(lambda: own.run(HELD)[1] == ["1", "NULL", "12.50"], what="the change")
     assert own.run("return document.querySelector('live-table').dataset.state") == "live"
+
+
+def test_a_server_gone_silent_is_noticed(own, site, front):
+    record(front)
+    front.pages["/own"] = front.pages["/own"].replace("onRows:", "heartbeat: 400, onRows:", 1)
+    own.go("/own")
+    until_state(own, "live")
+    site.host.worker.suspend()
+    try:
+        assert until_state(own, "stale")["reason"] == "The server has gone silent."
+    finally:
+        site.host.worker.resume()
+    site.sql("INSERT INTO orders VALUES (1, 'new', 1)")
+    until_ids(own, [1])
+    until_state(own, "live")

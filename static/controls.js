@@ -1,93 +1,81 @@
-// The form for the query: table, range, filter.
+// The form that puts the question: range and filter.
 
-import { labelOf, pathOf, rangeType } from "./catalog.js";
+import { pathOf, rangeType } from "./catalog.js";
+import { isTime } from "./client/types.js";
+import { Filter } from "./filter.js";
 import { clone } from "./template.js";
-import { isTime } from "./type.js";
+
+const OWN_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export class Controls {
+  filter;
   #form;
   #fields;
   #onAsk;
+  #table = null;
 
-  /** `onAsk(question)` is called when another query is chosen, `onLook()` when the list of tables is opened. */
-  constructor(form, { onAsk, onLook }) {
+  /** `onAsk(question)` is called when the person asks for another range or filter. */
+  constructor(form, onAsk) {
     this.#form = form;
     this.#fields = form.elements;
     this.#onAsk = onAsk;
-    form.addEventListener("change", (event) => this.#changed(event.target));
-    this.#fields.table.addEventListener("focus", onLook);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#onAsk(this.#question());
-    });
-    this.#fields.filter.addEventListener("search", () => this.#onAsk(this.#question()));
+    this.filter = new Filter(form.querySelector(".field-filter"), this.#fields, () => this.#ask());
+    this.#fields.tz.replaceChildren(...[...new Set(["UTC", OWN_ZONE])].map(zoneOption));
+    form.addEventListener("change", ({ target }) => this.#changed(target));
+    form.addEventListener("submit", (event) => event.preventDefault());
   }
 
-  /** Offer `tables`; `chosen` is the one that is shown, if it is among them. */
-  offer(tables, chosen) {
-    this.#fields.table.replaceChildren(...tables.map(choice));
-    this.#form.hidden = tables.length === 0;
-    if (chosen) this.#fields.table.value = pathOf(chosen);
-  }
-
-  /** Show that no table is chosen. */
-  showNone() {
-    this.#fields.table.selectedIndex = -1;
-  }
-
-  /** Show `question`, a query on `table`. */
+  /** Make the form say `question`, about `table`; without a table it is hidden. */
   show(question, table) {
-    this.#fields.table.value = pathOf(table);
-    this.#fields.filter.value = question.filter ?? "";
+    this.#form.hidden = !table;
+    if (!table) return;
     this.#showRange(question, table);
+    this.filter.show(question.filter, table);
+    this.#table = pathOf(table);
   }
 
   #showRange(question, table) {
     const type = rangeType(table);
+    const { start, end, tz } = this.#fields;
     this.#form.querySelector(".field-range").hidden = !table.range;
     this.#form.querySelector(".range-column").textContent = table.range ? `on ${table.range}` : "";
     for (const preset of this.#form.querySelectorAll("[data-for=time]")) preset.hidden = !isTime(type);
-    for (const zone of this.#form.querySelectorAll(".zone")) zone.textContent = /with time zone/.test(type) ? "(UTC)" : "";
-    fill(this.#fields.start, question.start, type);
-    fill(this.#fields.end, question.end, type);
-    this.#choose(question, table);
+    this.#form.querySelector(".field-zone").hidden = !/with time zone/.test(type);
+    fill(start, question.start, type);
+    fill(end, question.end, type);
+    if (question.tz && ![...tz.options].some(({ value }) => value === question.tz)) tz.append(zoneOption(question.tz));
+    tz.value = question.tz ?? "UTC";
+    this.#choose(question, pathOf(table));
   }
 
   #choose({ last, start, end }, table) {
-    const chosen = last ?? (start || end ? "free" : "all");
-    const presets = [...this.#fields.range];
-    const wasFree = this.#fields.range.value === "free" && this.#form.dataset.table === pathOf(table);
-    for (const preset of presets) preset.checked = preset.value === (wasFree && chosen === "all" ? "free" : chosen);
-    this.#form.dataset.table = pathOf(table);
+    const chosen = last || (start || end ? "free" : "all");
+    const wasFree = this.#fields.range.value === "free" && this.#table === table;
+    for (const preset of this.#fields.range) preset.checked = preset.value === (wasFree && chosen === "all" ? "free" : chosen);
     this.#showFree();
   }
 
   #showFree() {
-    this.#form.querySelector(".free").hidden = this.#fields.range.value !== "free";
+    this.#form.querySelector(".free").hidden = this.#fields.range.value !== "free" || this.#form.querySelector(".field-range").hidden;
   }
 
-  #changed(field) {
-    if (field.name === "range") this.#showFree();
-    if (field.name === "table") this.#onAsk({ table: field.value, ...this.#last() });
-    else if (field.value !== "free") this.#onAsk(this.#question());
+  #changed({ name, value }) {
+    if (name === "range") this.#showFree();
+    if (["start", "end", "tz"].includes(name) || (name === "range" && value !== "free")) this.#ask();
   }
 
-  #question() {
-    const { table, start, end, filter } = this.#fields;
-    const free = this.#fields.range.value === "free" ? { start: start.value, end: end.value } : {};
-    return { table: table.value, ...this.#last(), ...free, filter: filter.value.trim() };
-  }
-
-  #last() {
-    const { value } = this.#fields.range;
-    return ["all", "free", ""].includes(value) ? {} : { last: value };
+  #ask() {
+    const { start, end, tz, range } = this.#fields;
+    const free = range.value === "free" ? { start: start.value, end: end.value, tz: tz.value === "UTC" ? "" : tz.value } : {};
+    const last = ["all", "free", ""].includes(range.value) ? "" : range.value;
+    this.#onAsk({ table: this.#table, last, start: "", end: "", tz: "", ...free, filter: this.filter.text });
   }
 }
 
-function choice(table) {
-  const option = clone("choice");
-  option.value = pathOf(table);
-  option.textContent = labelOf(table);
+function zoneOption(zone) {
+  const option = clone("option");
+  option.value = zone;
+  option.textContent = zone === OWN_ZONE && zone !== "UTC" ? `${zone} (yours)` : zone;
   return option;
 }
 

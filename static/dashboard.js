@@ -1,11 +1,15 @@
-// The page: loads the list of tables, subscribes to the chosen query, passes events to the views.
+// The page: learns which tables there are, puts the question, shows the answer. It uses the client that others use.
 
-import { Backoff } from "./backoff.js";
-import { find, labelOf, liveliest, loadTables, pathOf } from "./catalog.js";
+import { find, labelOf, liveliest, pathOf, tablesByName } from "./catalog.js";
+import { Backoff } from "./client/backoff.js";
 import { Controls } from "./controls.js";
-import { Feed } from "./feed.js";
-import { changesUrl, fitting, fromQuery, toQuery } from "./question.js";
+import { readable } from "./client/json.js";
+import { copy } from "./copy.js";
+import { listenToKeys } from "./keys.js";
+import { Picker } from "./picker.js";
+import { asksSame, fitting, fromQuery, toQuery } from "./question.js";
 import { StateView } from "./state.js";
+import { Tools } from "./tools.js";
 import { View } from "./view.js";
 
 const LOOK_AGAIN = 3_000; // for a first watched table, in ms
@@ -14,45 +18,88 @@ const byId = (id) => document.getElementById(id);
 
 class Dashboard {
   #tables = [];
-  #table = null;
-  #feed = null;
+  #question = {};
+  #isFollowing = false;
   #backoff = new Backoff();
   #timer = 0;
-  #controls = new Controls(byId("controls"), {
-    onAsk: (question) => this.#ask(question),
+  #failedSince = 0;
+  #controls = new Controls(byId("controls"), (asked) => this.#ask(asked));
+  #picker = new Picker(byId("table"), byId("picker"), {
+    onPick: (table) => this.#pick(table),
     onLook: () => this.#look(),
   });
   #state = new StateView(byId("state"), byId("notice"), () => this.#again());
-  #view = new View(byId("live"));
+  #view = new View(byId("live"), byId("panel"), {
+    state: (state) => this.#become(state),
+    reset: () => this.#renew(),
+    sort: (sort) => this.#ask({ sort }),
+    filter: (column, value) => this.#controls.filter.add(column, value),
+    paused: (count) => this.#paused(count),
+  });
+  #tools = new Tools(this.#view, { onHide: (hide) => this.#ask({ hide }) });
 
   constructor() {
     addEventListener("popstate", () => this.#follow(fromQuery(location.search)));
+    byId("pause").addEventListener("click", () => this.#view.pause.toggle());
+    byId("help-open").addEventListener("click", () => byId("help").showModal());
+    for (const tab of document.querySelectorAll("[role=tab]")) {
+      tab.addEventListener("click", () => this.#ask({ view: tab.dataset.tab === "rows" ? "" : tab.dataset.tab }));
+    }
+    this.#listen();
     this.#load();
   }
 
-  /** Load the list of tables, then follow the query in the page's address. */
+  #listen() {
+    const { grid, pause, panel } = this.#view;
+    listenToKeys({
+      move: (down, right) => grid.move(down, right),
+      page: () => grid.page,
+      open: () => this.#view.open(grid.cursor.row),
+      copy: () => this.#copyCell(grid),
+      pause: () => pause.toggle(),
+      filter: () => byId("filter").focus(),
+      help: () => byId("help").showModal(),
+      close: () => panel.close(),
+    });
+  }
+
+  #copyCell({ cursor: { row, column }, columns }) {
+    if (!row || String(getSelection())) return;
+    copy(readable(row.cells.get(columns[column].name) ?? "null") ?? "", columns[column].name);
+  }
+
+  /** Learn which tables there are, then follow what the address asks. */
   async #load() {
     clearTimeout(this.#timer);
-    const tables = await loadTables().catch((problem) => this.#unreachable(problem));
+    const tables = await tablesByName().catch((problem) => this.#unreachable(problem));
     if (tables) this.#offer(tables);
   }
 
   #offer(tables) {
     this.#tables = tables;
+    this.#failedSince = 0;
     this.#backoff.reset();
-    this.#controls.offer(tables);
     byId("welcome").hidden = tables.length > 0;
     if (tables.length) this.#follow(fromQuery(location.search));
-    else this.#wait({ name: "waiting" }, LOOK_AGAIN);
+    else this.#nothing();
   }
 
-  #unreachable({ message, final }) {
-    if (final) this.#state.show({ name: "closed", detail: message });
-    else this.#retry(this.#backoff.next(), message);
+  /** No table is watched yet, or none is any more. */
+  #nothing() {
+    this.#isFollowing = false;
+    this.#picker.offer([]);
+    this.#controls.show({}, null);
+    this.#view.hide();
+    byId("pause").hidden = true;
+    this.#wait({ name: "waiting" }, LOOK_AGAIN);
   }
 
-  #retry(wait, detail) {
-    this.#wait({ name: "reconnecting", detail, until: Date.now() + wait }, wait);
+  #unreachable({ message, kind }) {
+    if (kind === "refused") return this.#state.show({ name: "closed", reason: message });
+    const wait = this.#backoff.next();
+    const since = (this.#failedSince ||= Date.now());
+    const name = kind === "sign-in" ? "sign-in" : "stale";
+    return this.#wait({ name, reason: message, since, until: Date.now() + wait }, wait);
   }
 
   #wait(state, wait) {
@@ -61,66 +108,91 @@ class Dashboard {
   }
 
   #again() {
-    if (this.#feed) this.#feed.open();
+    if (this.#isFollowing) this.#view.hurry();
     else this.#load();
   }
 
+  #pick(table) {
+    const { last } = this.#question;
+    this.#go(fitting({ table: pathOf(table), last }, table));
+  }
+
+  /** Change the question by what is `asked`. */
   #ask(asked) {
-    const table = find(this.#tables, asked.table);
-    const question = table ? fitting(asked, table) : asked;
+    const table = this.#view.table && pathOf(this.#view.table);
+    this.#go({ ...this.#question, table, ...asked });
+  }
+
+  #go(question) {
     history.pushState(null, "", toQuery(question));
     this.#follow(question);
   }
 
-  #follow(question) {
-    this.#feed?.close();
-    this.#table = question.table ? find(this.#tables, question.table) : liveliest(this.#tables);
-    if (this.#table) this.#subscribe(this.#table, question);
-    else this.#unknown(question.table);
+  async #follow(question) {
+    const isMore = this.#isFollowing && asksSame(question, this.#question);
+    this.#question = question;
+    if (isMore) return this.#show(question);
+    this.#view.stop();
+    const table = question.table ? find(this.#tables, question.table) : await liveliest(this.#tables);
+    if (question !== this.#question) return undefined; // another was put meanwhile
+    return table ? this.#subscribe(table, question) : this.#unknown(question.table);
   }
 
-  #subscribe(table, question) {
+  #subscribe(table, question, options) {
     document.title = `${labelOf(table)} · sseapp`;
+    this.#question = { ...question, table: pathOf(table) };
+    this.#isFollowing = true;
+    byId("pause").hidden = false;
+    this.#picker.offer(this.#tables, table);
     this.#controls.show(question, table);
-    this.#view.start(table, question);
-    this.#feed = new Feed(changesUrl(table, question), {
-      onEvent: (name, data) => this.#take(name, data),
-      onState: (state) => this.#become(state),
-    });
-    this.#feed.open();
+    this.#view.start(table, question, options);
+    this.#tools.show(question);
+  }
+
+  /** Only how it is shown has changed. */
+  #show(question) {
+    this.#view.show(question);
+    this.#tools.show(question);
   }
 
   #unknown(name) {
-    this.#feed = null;
+    this.#isFollowing = false;
     this.#view.hide();
-    this.#controls.showNone();
-    this.#state.show({ name: "closed", detail: `No table “${name}” is watched here. Choose one, or watch it first.` });
-  }
-
-  #take(name, data) {
-    this.#view.take(name, data);
-    if (name === "reset") this.#renew(this.#table);
+    this.#controls.show({}, null);
+    this.#picker.offer(this.#tables);
+    this.#state.show({ name: "closed", reason: `No table “${name}” is watched here. Choose one, or watch it first.` });
   }
 
   #become(state) {
-    this.#state.show(state);
-    this.#view.become(state);
-    if (state.name === "reconnecting" && state.detail) this.#look(); // its table may have another name by now
+    const isQuestion = state.name === "closed" && Boolean(this.#question.filter);
+    this.#state.show(state, { isElsewhere: isQuestion });
+    this.#controls.filter.refuse(isQuestion ? state.reason : "");
+    if (state.name === "stale" && state.until) this.#look(); // its table may have another name by now
   }
 
-  /** Reload the list of tables. */
+  #paused(count) {
+    const button = byId("pause");
+    button.ariaPressed = String(count !== null);
+    button.textContent = count === null ? "Pause" : "Go on";
+    this.#state.pause(count);
+  }
+
+  /** Offer the tables that there are by now. */
   async #look() {
-    const tables = await loadTables().catch(() => this.#tables);
+    const tables = await tablesByName().catch(() => this.#tables);
     if (JSON.stringify(tables) === JSON.stringify(this.#tables)) return;
     this.#tables = tables;
-    this.#controls.offer(tables, this.#table);
+    this.#picker.offer(tables, this.#view.table ?? undefined);
   }
 
   /** After a reset the table may have another shape: begin again if it has. */
-  async #renew(table) {
-    const tables = await loadTables().catch(() => this.#tables);
+  async #renew() {
+    const { table } = this.#view;
+    const tables = await tablesByName().catch(() => this.#tables);
     const now = find(tables, pathOf(table));
-    if (now && table === this.#table && JSON.stringify(now) !== JSON.stringify(table)) this.#offer(tables);
+    if (table !== this.#view.table || !now) return;
+    this.#tables = tables;
+    if (JSON.stringify(now) !== JSON.stringify(table)) this.#subscribe(now, this.#question, { isSame: true });
   }
 }
 

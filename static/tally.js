@@ -1,5 +1,7 @@
 // The figures above the grid: rows held, changes seen.
 
+import { put } from "./template.js";
+
 const COUNTED = { insert: "insert", update: "update", delete: "delete", truncate: "delete" };
 
 export class Tally {
@@ -42,8 +44,7 @@ export class Tally {
   }
 
   #put(selector, text) {
-    const element = this.#root.querySelector(selector);
-    if (element.textContent !== text) element.textContent = text;
+    put(this.#root.querySelector(selector), text);
   }
 }
 

@@ -2,3 +2,8 @@
 export function clone(id) {
   return document.getElementById(id).content.firstElementChild.cloneNode(true);
 }
+
+/** Assign only what differs: a live region speaks up on every assignment. */
+export function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

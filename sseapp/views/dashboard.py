@@ -8,6 +8,7 @@ from flask import Blueprint, Flask, Response, make_response, render_template
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
+    "worker-src": "'self'",
     "style-src": "'self'",
     "connect-src": "'self'",
     "img-src": "'self'",

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from harness.clusters import NEWEST, bindir
+from harness.front import Front
 from harness.page import Page
 from harness.site import site as served
 from selenium import webdriver
@@ -88,3 +89,10 @@ def page(chrome, host):
     complaints = page.complaints()
     page.close()
     assert complaints == []
+
+
+@pytest.fixture
+def front(host):
+    """A front before the server, for pages of one's own."""
+    with Front(host.address) as front:
+        yield front

@@ -83,14 +83,14 @@ def test_a_free_range_from_and_to(page, site, orders):
 def test_a_filter_and_one_that_is_refused(page, site, aged):
     page.open(table=aged)
     until_ids(page, "1", "2", "3")
-    page.enter("#filter", "status=paid")
+    page.filter("status=paid")
     page.until_state("Closed")
-    page.until(".notice-text", "status: ")
+    page.until(".filter-error", "status: ")
     assert all("400" in complaint for complaint in page.complaints())
-    page.enter("#filter", "status=eq.paid&total=gt.1")
+    page.filter("status=eq.paid&total=gt.1")
     page.until_state("Live")
     page.until(".empty", "No row matches yet.")
-    assert page.text(".notice-text") == ""
+    assert page.text(".filter-error") == ""
     site.sql("UPDATE orders SET status = 'paid'")
     until_ids(page, "2", "3")
     assert address(page)["filter"] == "status=eq.paid&total=gt.1"
@@ -102,7 +102,7 @@ def test_another_table_is_another_question(page, site, table, aged):
     site.sql(f"INSERT INTO {other} VALUES ('x')")
     page.open(table=aged, last="24h", filter="total=gt.1")
     until_ids(page, "2")
-    page.click("#table option:not(:checked)")
+    page.choose_table(other)
     until_ids(page, "x")
     assert address(page) == {"table": other}
     assert "Range" not in page.text(".controls")
@@ -110,18 +110,20 @@ def test_another_table_is_another_question(page, site, table, aged):
     until_ids(page, "2")
 
 
-def test_a_table_with_times_is_the_one_to_begin_with(page, table, orders):
-    table("customers", "id int PRIMARY KEY, joined date", "joined")
+def test_the_liveliest_table_is_the_one_to_begin_with(page, site, table, orders):
+    table("addresses", "id int PRIMARY KEY")
+    site.sql(f"INSERT INTO {table('customers', 'id int PRIMARY KEY, joined date', 'joined')} VALUES (1, '2020-01-01')")
+    site.sql("INSERT INTO orders VALUES (1, 'new', 1)")
     page.open()
     page.until_state("Live")
-    assert page.run("return document.querySelector('#table').value") == f"public.{orders}"
+    assert page.text(".picker-name") == orders
 
 
 def test_a_table_that_is_not_watched(page, orders):
     page.open(table="nothere")
     page.until_state("Closed")
     page.until(".notice-text", "No table “nothere” is watched here.")
-    page.click(f"#table [value='public.{orders}']")
+    page.choose_table(f"public.{orders}")
     page.until_state("Live")
 
 
@@ -139,7 +141,7 @@ def test_a_window_is_not_taken_along_to_a_table_that_has_no_times(page, site, ta
     site.sql("INSERT INTO numbered VALUES (7, 70)")
     page.open(table=aged, last="24h")
     until_ids(page, "1", "2")
-    page.click("#table option:not(:checked)")
+    page.choose_table(f"public.{other}")
     until_ids(page, "7")
     page.until_state("Live")
     assert address(page) == {"table": f"public.{other}"}
@@ -150,10 +152,10 @@ def test_a_table_that_is_watched_later_is_offered(page, table, orders):
     page.open(table=orders)
     page.until_state("Live")
     table("later", "id int PRIMARY KEY")
-    page.run("document.querySelector('#table').focus()")
-    offered = "return [...document.querySelectorAll('#table option')].map((option) => option.textContent)"
+    page.click("#table")
+    offered = "return [...document.querySelectorAll('#picker li')].map((choice) => choice.textContent)"
     seen(lambda: page.run(offered) == ["later", "orders"], what="the table of later")
-    assert page.run("return document.querySelector('#table').value") == "public.orders"
+    assert page.text(".picker-name") == "orders"
 
 
 def test_a_table_that_was_renamed_is_offered_under_its_new_name(page, site, orders):
@@ -162,7 +164,7 @@ def test_a_table_that_was_renamed_is_offered_under_its_new_name(page, site, orde
     site.sql("ALTER TABLE orders RENAME TO orders_2")
     try:
         page.until_state("Reconnecting")
-        offered = "return [...document.querySelectorAll('#table option')].map((option) => option.textContent)"
+        offered = "return [...document.querySelectorAll('#picker li')].map((choice) => choice.textContent)"
         seen(lambda: page.run(offered) == ["orders_2"], what="the new name")
     finally:
         site.sql("ALTER TABLE orders_2 RENAME TO orders")

@@ -17,12 +17,16 @@ _VIOLATIONS = """
     addEventListener("securitypolicyviolation", ({ violatedDirective }) => violations.push(violatedDirective));
 """
 _ROWS = """
-    const lines = [...document.querySelectorAll(".grid tbody tr:not(.leaving)")];
+    const lines = [...document.querySelectorAll(".grid tbody tr:not(.leaving, .space)")];
     return lines.map((line) => [...line.cells].map((cell) => cell.textContent));
 """
 _FIGURES = """
     const figures = [...document.querySelectorAll(".tally > div")];
-    return Object.fromEntries(figures.map((figure) => [...figure.children].map((part) => part.textContent)));
+    const tabs = { Rows: document.querySelector("#count"), "Changes seen": document.querySelector("#seen") };
+    return {
+      ...Object.fromEntries(Object.entries(tabs).map(([name, count]) => [name, count.textContent])),
+      ...Object.fromEntries(figures.map((figure) => [...figure.children].map((part) => part.textContent))),
+    };
 """
 
 
@@ -51,6 +55,10 @@ class Page:
     def open(self, **query: str) -> None:
         self.chrome.get(f"{self.address}/?{urlencode(query)}")
 
+    def go(self, path: str) -> None:
+        """Open another page of the server."""
+        self.chrome.get(self.address + path)
+
     def run(self, script: str, *args: Any) -> Any:
         return self.chrome.execute_script(script, *args)
 
@@ -64,7 +72,7 @@ class Page:
 
     @property
     def rows(self) -> list[list[str]]:
-        """The text of each line's cells."""
+        """The text of the cells of each line that is near the part in sight."""
         return self.run(_ROWS)
 
     def text(self, selector: str) -> str:
@@ -97,12 +105,35 @@ class Page:
     def click(self, selector: str) -> None:
         self.chrome.find_element(By.CSS_SELECTOR, selector).click()
 
+    def scroll(self, top: int) -> None:
+        """Scroll the rows to so many pixels from their beginning."""
+        self.run("document.querySelector('.scroll').scrollTop = arguments[0]", top)
+
+    def choose_table(self, name: str) -> None:
+        """Pick the table called ``name``, as in paths."""
+        self.click("#table")
+        seen(lambda: self.run("return document.querySelector('#picker').matches(':popover-open')"), what="the picker")
+        choice = (
+            f"return [...document.querySelectorAll('#picker li button')].find((choice) => choice.value === {name!r})"
+        )
+        seen(lambda: self.run(choice), what=f"the table {name}").click()
+
     def choose_range(self, value: str) -> None:
         """Click a preset."""
         self.click(f".preset:has([value='{value}']) span")
 
+    def filter(self, text: str) -> None:
+        """Make ``text`` the filter."""
+        if self.run("return document.querySelector('.filter-mode').ariaPressed") != "true":
+            self.click(".filter-mode")
+        self.enter("#filter", text)
+
+    def press(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        self.chrome.switch_to.active_element.send_keys(*keys)
+
     def enter(self, selector: str, text: str) -> None:
-        """Type ``text`` and leave the field."""
+        """Type ``text``, then Enter."""
         field = self.chrome.find_element(By.CSS_SELECTOR, selector)
         field.clear()
         field.send_keys(text, "\n")

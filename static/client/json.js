@@ -78,3 +78,26 @@ function pastNested(text, start) {
   } while (depth > 0);
   return at;
 }
+
+/**
+ * The JavaScript value of raw JSON text. A number that a JavaScript number cannot hold exactly stays exact: a whole one
+ * is a BigInt, any other its text. So no arithmetic goes wrong silently.
+ */
+export function value(raw) {
+  const first = raw[0];
+  if (first === '"') return JSON.parse(raw);
+  if (first === "[") return elements(raw).map(value);
+  if (first === "{") return Object.fromEntries([...members(raw)].map(([name, member]) => [name, value(member)]));
+  if (first === "t" || first === "f" || first === "n") return JSON.parse(raw);
+  return exactNumber(raw);
+}
+
+function exactNumber(raw) {
+  const number = Number(raw);
+  if (/^-?\d+$/.test(raw)) return Number.isSafeInteger(number) ? number : BigInt(raw);
+  if (String(number) === raw) return number;
+  const digits = raw.replace(/[eE].*/, "").replace(/[-.]/g, "").replace(/^0+|0+$/g, "");
+  const isHeld = digits.length <= 15 && Number.isFinite(number) && (number !== 0 || digits === "");
+  return isHeld ? number : raw;
+}
+

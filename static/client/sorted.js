@@ -1,4 +1,4 @@
-// Items in order, oldest first: what arrives is mostly the newest, and the end of an array is the cheap place to add.
+// Items in order. What arrives is mostly the last, and the end of an array is the cheap place to add.
 
 export class Sorted {
   #items = [];
@@ -17,6 +17,11 @@ export class Sorted {
     this.#items = [...items].sort(this.#compare);
   }
 
+  /** Add many at once. */
+  addAll(items) {
+    if (items.length) this.fill(this.#items.concat(items));
+  }
+
   add(item) {
     this.#items.splice(this.#placeOf(item), 0, item);
   }
@@ -26,16 +31,27 @@ export class Sorted {
     if (this.#items[place] === item) this.#items.splice(place, 1);
   }
 
-  /** The last `count` items, newest first. */
-  newest(count) {
-    return this.#items.slice(-count).reverse();
+  /** The items from the last but `start` to the last but `end`, last first. */
+  fromLast(start, end) {
+    const size = this.#items.length;
+    return this.#items.slice(Math.max(0, size - end), Math.max(0, size - start)).reverse();
   }
 
-  /** Take out the oldest items for which `isOld` holds, and return them. */
-  takeOldest(isOld) {
-    let count = 0;
-    while (count < this.#items.length && isOld(this.#items[count], count)) count += 1;
+  /** How many items come after `item`. */
+  after(item) {
+    return this.#items.length - 1 - this.#placeOf(item);
+  }
+
+  /** Take out the first `count` items, and return them. */
+  takeFirst(count) {
     return this.#items.splice(0, count);
+  }
+
+  /** Take out the items for which `test` holds, and return them. */
+  takeIf(test) {
+    const taken = this.#items.filter(test);
+    if (taken.length) this.#items = this.#items.filter((item) => !test(item));
+    return taken;
   }
 
   #placeOf(item) {

@@ -1,12 +1,13 @@
 // The watched tables, from GET /tables.
 
+import { address } from "./address.js";
 import { getJson } from "./problem.js";
 
 const PLAIN = /^[a-z_][a-z0-9_]*$/;
 
 /** Throws a Problem. */
 export async function loadTables() {
-  const { tables } = await getJson(new URL("tables", document.baseURI));
+  const { tables } = await getJson(address("tables"));
   return tables.toSorted((a, b) => labelOf(a).localeCompare(labelOf(b)));
 }
 

@@ -1,5 +1,6 @@
 // The query that the page shows: a table, a range, a filter. It is in the page's address, so a view can be shared.
 
+import { address } from "./address.js";
 import { pathOf, quoted, rangeType } from "./catalog.js";
 import { isTime } from "./type.js";
 
@@ -21,7 +22,7 @@ export function toQuery(question) {
 
 /** The address of the stream for `question`; the newest rows of `table` come first. */
 export function changesUrl(table, question) {
-  const url = new URL(`tables/${encodeURIComponent(pathOf(table))}/changes`, document.baseURI);
+  const url = address(`tables/${encodeURIComponent(pathOf(table))}/changes`);
   for (const [name, value] of [...rangeOf(table, question), ...conditionsOf(question.filter), ...orderOf(table)]) {
     url.searchParams.append(name, value);
   }

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from sseapp.cli import commands
 from sseapp.config import Settings
 from sseapp.process import Process
-from sseapp.views import allowed_hosts, api, caching, current, dashboard, operations, problems
+from sseapp.views import allowed_hosts, api, caching, current, dashboard, operations, origins, problems
 
 _log = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).resolve().parent
@@ -28,10 +29,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     _warn_of_sync_workers()
     app = Flask("sseapp", root_path=str(_ROOT), template_folder="templates", static_folder="static")
     app.url_map.merge_slashes = False  # a table's quoted name may hold two
-    current.put(app, Process(settings or Settings.from_environ(os.environ)))
+    settings = settings or Settings.from_environ(os.environ)
+    current.put(app, Process(settings))
+    if settings.proxies:
+        count = settings.proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count, x_prefix=count)  # type: ignore[method-assign]
     for command in commands.main.commands.values():
         app.cli.add_command(command)
-    for concern in (problems, caching, allowed_hosts, api, operations, dashboard):
+    for concern in (problems, caching, origins, allowed_hosts, api, operations, dashboard):
         concern.init_app(app)
     return app
 

@@ -15,6 +15,7 @@ from sseapp.errors import SettingError
 _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _LARGEST = 1_000_000  # GiB
 # as views/allowed_hosts.py compares it: lower case, without port and final dot
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:[0-9]{1,5})?")
 _HOST = re.compile(r"\*|\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
@@ -46,13 +47,37 @@ def _switch(text: str) -> bool | None:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
+    names = _list(text)
     if not all(map(_HOST.fullmatch, names)):
         raise ValueError(
             "use host names or addresses without port, separated by commas, "
             "such as www.example.com,10.0.0.1,[2001:db8::1], or *"
         )
     return names
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = _list(text)
+    if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("use origins separated by commas, such as https://www.example.com,http://localhost:5173, or *")
+    return origins
+
+
+def _frames(text: str) -> tuple[str, ...]:
+    origins = _list(text)
+    if not all(origin in {"*", "self"} or _ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("use self, *, or origins separated by commas, such as https://www.example.com")
+    return origins
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip())
+
+
+def _proxies(text: str) -> int:
+    if not re.fullmatch("[0-9]", text):
+        raise ValueError("use a number from 0 to 9")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +111,18 @@ class Settings:
     )
     hosts: tuple[str, ...] = _setting(
         "SSEAPP_HOSTS", _names, "", "host names to serve besides localhost, separated by commas; `*`: any"
+    )
+    origins: tuple[str, ...] = _setting(
+        "SSEAPP_ORIGINS", _origins, "", "origins whose pages may read from here (CORS), separated by commas; `*`: any"
+    )
+    frame: tuple[str, ...] = _setting(
+        "SSEAPP_FRAME",
+        _frames,
+        "",
+        "origins whose pages may show ours in a frame, separated by commas; `self`: our own",
+    )
+    proxies: int = _setting(
+        "SSEAPP_PROXIES", _proxies, "0", "proxies in front whose `X-Forwarded-For/Proto/Host/Prefix` are believed"
     )
     max_streams: int = _setting(
         "SSEAPP_MAX_STREAMS", _count, "10000", "open streams per process; a server with threads has at most threads - 2"

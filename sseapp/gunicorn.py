@@ -12,6 +12,7 @@ import re
 import resource
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -34,6 +35,15 @@ def _address() -> str:
     return f"{host}:{_number('PORT', 8000)}"
 
 
+def _folder_for_heartbeats() -> str | None:
+    """Where the workers touch a file to show that they live: memory, where nothing else can be written."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return "/dev/shm"  # noqa: S108  # gunicorn makes a file that no other account may open
+    return None
+
+
 bind = _address()
 workers = _number("SSEAPP_WORKERS", 1)
 worker_class = "gevent"
@@ -49,6 +59,7 @@ limit_request_line = 8190
 limit_request_field_size = 8190
 graceful_timeout = 10
 keepalive = 5
+worker_tmp_dir = _folder_for_heartbeats()
 # Two servers of one user would share the control socket in the home folder.
 control_socket_disable = True
 

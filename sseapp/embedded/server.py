@@ -7,6 +7,7 @@ reach the running server) and ``postgres.log``.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -209,14 +210,25 @@ def _port_of(url: Path) -> int | None:
         return None
 
 
+_UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+
+
 @contextmanager
 def _owning(folder: Path) -> Iterator[None]:
-    """Explain a PermissionError on the folder's files."""
+    """Explain why the folder, or a file in it, cannot be used."""
     try:
         yield
-    except PermissionError as error:
-        if not Path(error.filename or "").is_relative_to(folder):
+    except OSError as error:
+        if error.errno not in _UNUSABLE or not Path(error.filename or "").is_relative_to(folder):
             raise
-        raise EmbeddedError(
-            f"{error.filename} belongs to another user. Run as that user, remove {folder}, or set DATABASE_URL."
-        ) from None
+        raise EmbeddedError(_explained(error, folder)) from None
+
+
+def _explained(error: OSError, folder: Path) -> str:
+    if isinstance(error, PermissionError) and folder.exists():
+        return f"{error.filename} belongs to another user. Run as that user, remove {folder}, or set DATABASE_URL."
+    return (
+        f"The embedded PostgreSQL keeps its data in {folder}, which cannot be written ({error.strerror}). "
+        "Set DATABASE_URL, such as postgresql://user:password@localhost/database, or start in a folder that can be "
+        "written."
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, make_response, render_template
 
+from sseapp.views import current
+
 # Rows may hold markup. Should any ever reach the page as markup, the browser still runs none of it.
 _POLICY = {
     "default-src": "'none'",
@@ -15,10 +17,8 @@ _POLICY = {
     "font-src": "'self'",
     "base-uri": "'none'",
     "form-action": "'none'",
-    "frame-ancestors": "'none'",
 }
 _HEADERS = {
-    "Content-Security-Policy": "; ".join(f"{directive} {source}" for directive, source in _POLICY.items()),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # the address holds the filter
     "Cache-Control": "no-cache",
@@ -36,4 +36,11 @@ def page() -> Response:
     """The page. Its scripts read from the address's query which table and filter to show."""
     response = make_response(render_template("dashboard.html"))
     response.headers.update(_HEADERS)
+    policy = _POLICY | {"frame-ancestors": _ancestors(current.settings().frame)}
+    response.headers["Content-Security-Policy"] = "; ".join(f"{name} {sources}" for name, sources in policy.items())
     return response
+
+
+def _ancestors(origins: tuple[str, ...]) -> str:
+    """Who may show the page in a frame: a page that lays itself over ours could steal clicks."""
+    return " ".join("'self'" if origin == "self" else origin for origin in origins) or "'none'"

@@ -4,6 +4,7 @@ pytest's own folders are closed to other accounts: run as root, these tests are 
 may not enter, which is what `mktemp -d` and a checkout below /root are like.
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -314,6 +315,19 @@ def test_what_belongs_to_another_account_is_told(project, monkeypatch):
     monkeypatch.setattr(Path, "read_text", closed)
     with pytest.raises(EmbeddedError, match=f"{secret} belongs to another user"):
         Embedded(project / ".sseapp").start()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_where_nothing_can_be_written_it_says_what_to_set(tmp_path, monkeypatch, number):
+    def refused(self: Path, *_, **__) -> None:
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(EmbeddedError, match="cannot be written") as told:
+        Embedded(tmp_path / ".sseapp").start()
+    assert "Set DATABASE_URL, such as postgresql://" in told.value.detail
+    assert "remove" not in told.value.detail
+    assert os.strerror(number) in told.value.detail
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")

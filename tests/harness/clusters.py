@@ -116,10 +116,10 @@ class Server(Cluster):
             connection.close()
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """A fresh, empty database; yields its DSN, and drops it with whoever is still connected."""
+    def database(self, options: str = "") -> Iterator[str]:
+        """A fresh, empty database, made with ``options``; yields its DSN, and drops it with whoever is still connected."""
         name = f"t_{uuid.uuid4().hex[:12]}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template0 {options}")
         try:
             yield self.dsn(name)
         finally:

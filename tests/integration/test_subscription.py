@@ -54,7 +54,7 @@ class Gathering:
         self._asked = threading.Semaphore(0)
         self.reads = 0
         monkeypatch.setattr(reader, name, self._reads)
-        monkeypatch.setattr(asked, asks, lambda *args: self._asks(*args))
+        monkeypatch.setattr(asked, asks, lambda *args: self._asks(*args))  # noqa: PLW0108  # of a class it takes the instance
 
     def _asks(self, *args):
         self._asked.release()
@@ -184,7 +184,7 @@ def test_what_the_database_says_is_not_told(follow, monkeypatch):
     body = follow().body()
     next(body)
     monkeypatch.setattr(snapshot_rows, "opened", _raising(ConnectionLostError('role "secret" is not there')))
-    assert list(body)[0].startswith(b": The database cannot be reached.")
+    assert next(body).startswith(b": The database cannot be reached.")
 
 
 def test_a_shape_that_never_fits_ends_the_stream_for_now(follow, monkeypatch):

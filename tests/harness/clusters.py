@@ -117,7 +117,7 @@ class Server(Cluster):
 
     @contextmanager
     def database(self, options: str = "") -> Iterator[str]:
-        """A fresh, empty database, made with ``options``; yields its DSN, and drops it with whoever is still connected."""
+        """A fresh, empty database, made with ``options``; yields its DSN, and drops it with whoever is connected."""
         name = f"t_{uuid.uuid4().hex[:12]}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE template0 {options}")
         try:

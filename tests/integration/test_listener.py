@@ -10,11 +10,14 @@ from contextlib import ExitStack, closing
 import pytest
 from harness.clusters import wait_until
 from harness.running import Running, prepare
+from harness.sse import Parser
 
 from sseapp.backoff import Backoff
 from sseapp.config import Settings
-from sseapp.errors import NotInstalledError, ResetError
+from sseapp.delivery.subscription import ChangesStream
+from sseapp.errors import NotInstalledError, OverrunError, ResetError
 from sseapp.process import Process, Runtime
+from sseapp.signals import changed
 
 
 @pytest.fixture
@@ -193,13 +196,43 @@ def test_a_large_transaction_comes_in_pieces_and_whole(run):
     assert len(frames) > 32 / 7, "packs follow, which are not cut"
 
 
-def test_a_storm_resets_its_table_and_keeps_no_other_waiting(run):
-    running = run(batch="10", limit="50")
-    stream, other = running.join("orders"), running.join("customers")
-    running.sql("INSERT INTO orders SELECT n FROM generate_series(1, 200) n; INSERT INTO customers VALUES (7)")
-    assert "at once" in _reset(stream)
-    assert _ids(running, other, 1) == [7]
+def test_a_change_too_large_for_the_rings_is_left_to_its_subscribers(run):
+    """They read it from the log; no other table is kept waiting, and nobody is reset."""
+    running = run(batch="10", limit="50", threads="9")
+    other = running.join("customers")
+    with closing(ChangesStream(running.runtime.services, "orders", [])) as subscription:
+        body, parser = subscription.body(), Parser()
+        told = [*parser.feed(next(body) + next(body))]
+        running.sql("INSERT INTO orders SELECT n FROM generate_series(1, 200) n; INSERT INTO customers VALUES (7)")
+        assert _ids(running, other, 1) == [7]
+        running.sql("INSERT INTO orders VALUES (201)")
+        while told[-1].name != "insert" or told[-1].json["row"]["id"] < 201:
+            told += parser.feed(next(body))
+        assert [block.json["row"]["id"] for block in told if block.name == "insert"] == [*range(1, 202)]
+        assert "reset" not in {block.name for block in told}
+        read = sum(len(frame.events) for frame in subscription.channel.read(subscription.channel.ring.start)[0])
+        assert read < 150, "the listener has left out most of it"
     assert other.reason is None
+
+
+def test_a_table_whose_changes_are_received_is_read_to_the_end(run):
+    """And it alone: a receiver of another table's takes nothing from this."""
+    running = run(batch="10", limit="50")
+    received = []
+
+    def receive(_, batch):
+        received.extend(batch.changes)
+
+    orders, customers = running.join("orders"), running.join("customers")
+    with changed.connected_to(receive, sender="public.orders"):
+        running.sql(
+            "BEGIN; INSERT INTO orders SELECT n FROM generate_series(1, 200) n;"
+            "INSERT INTO customers SELECT n FROM generate_series(1, 200) n; COMMIT"
+        )
+        wait_until(lambda: len(received) == 200, what="all changes of the table that is received")
+        assert len(running.rows(orders, 200, orders.ring.start)) == 200
+        with pytest.raises(OverrunError):
+            customers.read(0)
 
 
 def test_without_an_installation_it_says_so_and_waits_for_one(pg18_dsn):

@@ -115,13 +115,13 @@ def _queries(choose, cuts, greatest_id):
     known = {"xmax": str(after.xmax), "xip": f"{{{','.join(map(str, after.xip))}}}"}
     size = {"batch": choose.choice([1, 2, 1000]), "bytes": choose.choice([1, 1 << 22])}
     rest = {"after": str(after), "upto": str(upto), "above": position}
-    more = {"watch": watch, "last": str(upto.greatest), "upto": str(upto), "limit": size["batch"]}
+    more = {"watch": watch, "last": str(upto.greatest), "upto": str(upto)} | size
     yield "log_end", {}
     yield "read_first", known | size
     yield "read_next", rest | size | {"without": choose.choice([[], [1], [1, 2]])}
     yield "rest", rest
-    yield "resume", known | more | {"from": position, "also": choose.choice([position, 1 << 62])}
-    yield "resume", known | more | {"from": 1 << 62, "also": 1 << 62}
+    yield "resume", more | {"after": choose.choice([str(after), "1:1:"]), "rest": position}
+    yield "resume", more | {"after": "1:1:", "rest": None}
 
 
 @pytest.mark.parametrize("seed", range(3))

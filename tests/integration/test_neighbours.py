@@ -153,7 +153,7 @@ def test_a_snapshot_under_policies_is_complete_or_none(god, connection, when):
     asked = parse_query(table, [])
     with (
         closing(Database(as_user(god.dsn, "keeper"))) as database,
-        pytest.raises(MissingRightError, match="(?i)row-level security"),
+        pytest.raises(MissingRightError, match=r"(?i)row-level security"),
     ):
         snapshot_rows.read(database, table, asked, asked.filter)
     assert (

@@ -8,7 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from sseapp.errors import LockedError, ShapeChangedError
+from sseapp.errors import LockedError, MissingRightError, UndefinedError
+from sseapp.events.ring import FRAME_SIZE
 from sseapp.log.cursor import Cursor
 from sseapp.postgres import catalog, change_log, snapshot_rows
 from sseapp.postgres.database import Connection, Database
@@ -77,15 +78,63 @@ def test_children_by_inheritance_are_not_the_tables_rows(site, database, table):
     assert _ids(_read(database, table)) == [1, 2, 3]
 
 
-def test_a_column_that_is_gone_is_a_change_of_shape(site, database, table):
-    site.run("ALTER TABLE t RENAME COLUMN a TO b")
-    with pytest.raises(ShapeChangedError):
+@pytest.mark.parametrize("change", ["ALTER TABLE t RENAME COLUMN a TO b", "DROP TABLE t"])
+def test_a_column_or_table_that_is_gone_is_an_error(site, database, table, change):
+    """Whether that is a change of shape, see test_row_reader."""
+    site.run(change)
+    with pytest.raises(UndefinedError):
         _read(database, table)
 
 
-def test_a_table_that_is_gone_is_a_change_of_shape(site, database, table):
-    site.run("DROP TABLE t")
-    with pytest.raises(ShapeChangedError):
+def _pages(site, table, *arguments, whole=True):
+    asked = parse_query(table, arguments)
+    with (
+        closing(Connection(site.dsn)) as connection,
+        snapshot_rows.opened(connection, table, asked, asked.filter, whole=whole, deadline=10) as pages,
+    ):
+        return pages.upto, list(pages)
+
+
+def test_pages_hold_all_rows_in_order(site, database, table):
+    site.run("INSERT INTO t SELECT n, repeat('x', 100) FROM generate_series(4, 5000) n")
+    upto, pages = _pages(site, table)
+    assert len(pages) > 2
+    assert all(0 < len(page) <= 2000 for page in pages)
+    whole = _read(database, table)
+    assert ([row for page in pages for row in page], upto) == ([*whole.rows], whole.upto)
+    assert [len(page) for page in _pages(site, table, ("limit", "2"), whole=False)[1]] == [3], "one more than the limit"
+
+
+def test_a_page_is_bounded_by_the_bytes_of_its_rows(site, table):
+    """However well they are compressed."""
+    site.run("INSERT INTO t SELECT n, repeat('x', 100000) FROM generate_series(4, 40) n")
+    _, pages = _pages(site, table)
+    assert max(sum(map(len, page)) for page in pages) < FRAME_SIZE + 101_000
+
+
+def test_pages_are_of_one_moment_and_leave_no_transaction_behind(site, table):
+    site.run("INSERT INTO t SELECT n, repeat('x', 100) FROM generate_series(4, 5000) n")
+    asked = parse_query(table, [])
+    with closing(Connection(site.dsn)) as connection:
+        with snapshot_rows.opened(connection, table, asked, asked.filter, whole=True, deadline=10) as pages:
+            rows = iter(pages)
+            found = [*next(rows)]
+            site.run("DELETE FROM t")
+            found += [row for page in rows for row in page]
+        assert len(found) == 5000
+        assert connection.query("SELECT now() = statement_timestamp()") == [(True,)]
+        with (
+            pytest.raises(ZeroDivisionError),
+            snapshot_rows.opened(connection, table, asked, asked.filter, whole=True, deadline=10),
+        ):
+            raise ZeroDivisionError
+        assert connection.query("SELECT now() = statement_timestamp()") == [(True,)]
+
+
+def test_a_policy_that_would_leave_rows_out_is_an_error(site, database, table):
+    """A snapshot is complete or is none."""
+    site.run("ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY")
+    with pytest.raises(MissingRightError, match="row-level security"):
         _read(database, table)
 
 

@@ -157,6 +157,12 @@ BEGIN
     INTO epoch, snapshot, top, horizon, horizon_id, there
     FROM sseapp.state s;
     RETURN NEXT;
+    epoch := NULL;
+    snapshot := NULL;
+    top := NULL;
+    horizon := NULL;
+    horizon_id := NULL;
+    there := NULL;
     FOR one IN
         -- Append reads the second part only when the first is at its end
         (SELECT c.* FROM sseapp.change c
@@ -171,6 +177,14 @@ BEGIN
     LOOP
         IF piece <= 0 OR bytes <= 0 THEN
             id := NULL;
+            xid := NULL;
+            watch := NULL;
+            kind := NULL;
+            count := NULL;
+            old := NULL;
+            new := NULL;
+            at := NULL;
+            reason := NULL;
             RETURN NEXT;
             RETURN;
         END IF;

@@ -44,10 +44,10 @@ class Follower:
         self.progress = Progress(channel, frame_number)
         self.closed = self.was_cut = False
 
-    def body(self, *, follow, reset):
+    def body(self, *, follow, error):
         self.channel = Channel(limit=1 << 30)
         self.progress = Progress(self.channel)
-        yield reset.reason.encode()
+        yield getattr(error, "reason", "overrun").encode()
         if self.follows:
             yield from follow()
 
@@ -273,7 +273,7 @@ def test_a_reset_is_everybodys(ground, monkeypatch):
     followers = [ground.client()[0] for _ in range(3)]
     ground.tell(b"a")
     again = []
-    monkeypatch.setattr(ground.broadcaster, "_start_again", lambda client, reset: again.append((client, reset.reason)))
+    monkeypatch.setattr(ground.broadcaster, "_catch_up", lambda client, reset: again.append((client, reset.reason)))
     ground.channel.end("over")
     ground.broadcaster._pass()
     assert sorted(id(client.subscription) for client, _ in again) == sorted(map(id, followers))
@@ -308,14 +308,16 @@ def test_who_does_not_come_back_after_a_reset_is_let_go(ground, monkeypatch, chu
 
 
 @either_way
-def test_who_is_too_slow_for_its_ring_is_cut(ground, chunked):
-    (one, _), (two, _) = ground.client(chunked=chunked), ground.client(chunked=chunked)
+def test_who_is_too_slow_for_its_ring_reads_the_log_and_comes_back(ground, monkeypatch, chunked):
+    clients = [ground.client(chunked=chunked) for _ in range(2)]
     ground.tell(b"a")
     for _ in range(3):
         ground.append(b"b")
     ground.channel.resize(1)
+    monkeypatch.setattr(concurrency, "start", lambda _, target: target())
     ground.broadcaster._pass()
-    assert (one.was_cut, two.was_cut, one.closed, two.closed) == (True, True, True, True)
+    assert [(follower.was_cut, follower.closed) for follower, _ in clients] == [(False, False)] * 2
+    assert [_taken(stream) for _, stream in clients] == [_sent(chunked, b"a", b"overrun")] * 2
 
 
 @either_way
@@ -417,8 +419,8 @@ def _refuse(*_):
 
 
 def test_a_heartbeat_goes_to_no_one_who_got_the_descriptor_meanwhile(ground):
-    """A lone client is cut as its heartbeat is due, and while its subscription closes another gets its number."""
-    follower, _ = ground.client(chunked=False)
+    """A lone client is dropped as its heartbeat is due, and while its subscription closes another gets its number."""
+    follower, stream = ground.client(chunked=False)
     ground.tell(b"a")
     pair, close, came = ground.pair(), follower.close, []
 
@@ -428,9 +430,8 @@ def test_a_heartbeat_goes_to_no_one_who_got_the_descriptor_meanwhile(ground):
 
     follower.close = closed_while_another_comes
     ground.channel.watcher = None
-    for _ in range(3):
-        ground.append(b"b")
-    ground.channel.resize(1)
+    ground.append(b"b")
+    stream.close()
     ground.now = 7.5
     ground.broadcaster._beat()
     assert follower.closed

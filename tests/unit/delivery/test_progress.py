@@ -32,6 +32,9 @@ class Told:
         self.after, self.upto, self.complete = Snapshot(after), Snapshot(upto), complete
         self._only = only
 
+    def cursor(self, seen=None):
+        return Cursor(self.upto) if self.complete else Cursor(self.upto, 3, seen or self.after)
+
     def beyond(self, seen):
         return self.ready if self._only in (None, seen) else b""
 

@@ -114,7 +114,7 @@ def test_what_is_joined_says_what_it_tells_of(frames, told, upto):
     for frame in frames:
         channel.append(frame)
     joined = channel.joined(0)
-    assert [of and of.xmax for of in (joined.last_event, joined.last_id)] == [told, upto]
+    assert [joined.cursor and joined.cursor.upto.xmax, joined.last_id and joined.last_id.xmax] == [told, upto]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 
 import click
 
+from sseapp.cli import consume
 from sseapp.cli.doctor import Finding, examine
 from sseapp.config import SETTINGS, Settings
 from sseapp.errors import ConnectionLostError, SseappError
@@ -112,6 +113,8 @@ def status() -> None:
             click.echo("{}.{}  key: {}  range: {}  hidden: {}".format(*watched))
         ((rows, size, age),) = connection.query(statements.named("queries")["size"])
         click.echo(f"log: {rows} rows, {size / 1e6:.1f} MB on disk, the oldest {age:.0f} s old")
+        for line in consume.status_lines(connection):
+            click.echo(line)
         now = change_log.log_end(connection)
         click.echo(f"epoch: {now.epoch}  position: {now.upto}")
 
@@ -152,6 +155,9 @@ def prune() -> None:
             total += count
             click.echo(f"\r{total} rows pruned", nl=False, err=True)
     click.echo(f"\r{total} rows pruned.")
+
+
+main.add_command(consume.consume)
 
 
 def _show(finding: Finding) -> None:

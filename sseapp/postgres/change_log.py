@@ -155,7 +155,7 @@ def expiry(connection: Connection, cursor: Cursor) -> str | None:
     return _resume(connection.query, 0, cursor, 0).reason
 
 
-def resume(database: Database, watch: int, cursor: Cursor, *, limit: int) -> Replay:
+def resume(database: Database | Connection, watch: int, cursor: Cursor, *, limit: int) -> Replay:
     """What a subscriber of ``watch`` who stands at ``cursor`` has not seen, ``limit`` changes of it at the most."""
     return _resume(database.query, watch, cursor, limit)
 

@@ -10,7 +10,20 @@ from sseapp.errors import DatabaseError, NotInstalledError, OtherVersionError, U
 from sseapp.postgres import catalog, statements
 from sseapp.postgres.database import Connection
 
-PARTS = ("tables", "pace", "read", "triggers", "plain", "attach", "shape", "check", "watch", "prune", "finish")
+PARTS = (
+    "tables",
+    "pace",
+    "read",
+    "triggers",
+    "plain",
+    "attach",
+    "shape",
+    "check",
+    "watch",
+    "prune",
+    "consumer",
+    "finish",
+)
 """The files of an install, in order."""
 
 PATIENCE = 30.0

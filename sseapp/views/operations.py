@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from sseapp.log.pace import Mode
 from sseapp.process import Process, Runtime
+from sseapp.views import consumer_metrics
 
 _operations = Blueprint("operations", __name__)
 _START = 1.0  # seconds that a first request waits for the listener
@@ -84,3 +85,4 @@ class _Counters(Collector):
             yield GaugeMetricFamily(f"sseapp_{name}", meaning, value)
         for name, (meaning, value) in counters.items():
             yield CounterMetricFamily(f"sseapp_{name}", meaning, value)
+        yield from consumer_metrics.families(self._runtime.database)

@@ -85,4 +85,5 @@ class _Counters(Collector):
             yield GaugeMetricFamily(f"sseapp_{name}", meaning, value)
         for name, (meaning, value) in counters.items():
             yield CounterMetricFamily(f"sseapp_{name}", meaning, value)
-        yield from consumer_metrics.families(self._runtime.database)
+        if listener.error is None:
+            yield from consumer_metrics.families(self._runtime.database)

@@ -1,0 +1,53 @@
+"""A consumer in two processes that are killed at random: each change has its effect once, in order.
+
+``CONSUMER_KILLS=50 CONSUMER_CHANGES=20000`` in the environment make the long run.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from random import Random
+
+import psycopg2
+import pytest
+from harness.clusters import wait_until
+from harness.consumers import Commands, Workers, Writer, judge, prepare
+
+KILLS = int(os.environ.get("CONSUMER_KILLS", "10"))
+CHANGES = int(os.environ.get("CONSUMER_CHANGES", "3000"))
+WRITERS = 4
+
+
+def _counted(dsn, query):
+    with closing(psycopg2.connect(dsn)) as session, session.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.timeout(60 + 10 * KILLS)
+@pytest.mark.parametrize("processes", [Commands, Workers], ids=["commands", "workers"])
+def test_each_change_has_its_effect_once_though_processes_are_killed(pg18_dsn, processes, capsys):
+    random = Random(seed := os.environ.get("CONSUMER_SEED") or str(Random().random()))
+    prepare(pg18_dsn)
+    with closing(processes(pg18_dsn)) as running:
+        wait_until(lambda: _counted(pg18_dsn, "SELECT count(*) FROM sseapp.consumer"), 20, "the consumer")
+        writers = [Writer(pg18_dsn, CHANGES // WRITERS, f"{seed} {at}") for at in range(WRITERS)]
+        for writer in writers:
+            writer.start()
+        reached = 0
+        for _ in range(KILLS):
+            # whatever it is doing then: its next effect has just been committed, or some more
+            reached += random.randrange(1, max(2, CHANGES // KILLS // 2))
+            wait_until(lambda: _counted(pg18_dsn, "SELECT count(*) FROM effect") >= reached, 60, f"{reached} effects")  # noqa: B023
+            running.kill(random)
+            reached = _counted(pg18_dsn, "SELECT count(*) FROM effect")
+        for writer in writers:
+            writer.join(60)
+            assert not writer.error, writer.error
+        written = _counted(pg18_dsn, "SELECT count(*) FROM written")
+        wait_until(lambda: _counted(pg18_dsn, "SELECT count(*) FROM effect") >= written, 60, f"{written} effects")
+        with capsys.disabled():
+            print(f"\nseed {seed}: {judge(pg18_dsn)} changes, {KILLS} kills")  # noqa: T201  # for a run that fails later
+        assert written >= CHANGES
+        assert "Traceback" not in running.log, running.log

@@ -25,11 +25,11 @@ from time import monotonic
 from sseapp import concurrency
 from sseapp.backoff import Backoff, jittered
 from sseapp.config import Settings
-from sseapp.errors import BadParameterError, SseappError
+from sseapp.errors import BadParameterError, OvertakenError, SseappError
 from sseapp.live.consumer_run import ConsumerRun, Function
 from sseapp.log.pace import Pace, Reading
 from sseapp.postgres import catalog, change_log, consumer_state
-from sseapp.postgres.consumer_state import MovedError, Session
+from sseapp.postgres.consumer_state import Session
 from sseapp.postgres.database import Connection, Database
 
 _log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class Consumer:
         )
         try:
             self._follow(run, reader)
-        except MovedError:
+        except OvertakenError:
             self._stopping.wait(jittered(_STANDBY))
         except Exception as error:
             if reader.closed or session.closed:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import psycopg2
 from psycopg2 import extensions
 
-from sseapp.errors import SseappError, UndefinedError
+from sseapp.errors import EndedTransactionError, OvertakenError, UndefinedError
 from sseapp.log.cursor import Cursor, Snapshot
 from sseapp.postgres import change_log, statements
 from sseapp.postgres.database import Connection, translated
@@ -23,14 +23,6 @@ Session: TypeAlias = extensions.connection
 OTHER_LOG = "this is another database, or one that was restored or failed over"
 REWATCHED = "this is another watch than the one that the consumer has followed"
 _ERROR_LENGTH = 500  # characters of a function's error that are kept
-
-
-class MovedError(SseappError):
-    """Another process has moved this consumer's cursor, or is about to."""
-
-
-class EndedTransactionError(SseappError):
-    """The consumer's function has ended the transaction that it was given: leave COMMIT and ROLLBACK to sseapp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +106,8 @@ class Transaction:
     def move(self, to: ConsumerState, call: Callable[[], object]) -> None:
         """Move the cursor to ``to`` and call the function, both or neither.
 
-        Raises what the function raises, :exc:`MovedError`, :exc:`EndedTransactionError`, or a
-        :exc:`~sseapp.errors.DatabaseError`.
+        Raises what the function raises, :exc:`~sseapp.errors.OvertakenError`,
+        :exc:`~sseapp.errors.EndedTransactionError`, or a :exc:`~sseapp.errors.DatabaseError`.
         """
         self._whole(lambda: self._moved(to, call))
 
@@ -160,7 +152,7 @@ class Transaction:
             },
         )
         if not moved:
-            raise MovedError
+            raise OvertakenError
         call()
         ((is_same,),) = self._query(_named("is_same_transaction"), {"xid": moved[0][0]})
         if not is_same:

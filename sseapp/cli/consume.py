@@ -26,11 +26,15 @@ from sseapp.process import dsn
 @click.argument("name")
 @click.argument("function", metavar="MODULE:FUNCTION")
 @click.option("--table", required=True, help="The watched table, as in HTTP addresses: orders, shop.orders.")
-def consume(name: str, function: str, table: str) -> None:
+@click.option(
+    "--batch", default=1, show_default=True, type=click.IntRange(1), help="Changes in one transaction: more is faster."
+)
+def consume(name: str, function: str, table: str, batch: int) -> None:
     """Call a Python function for each change of a table: each exactly once, in order.
 
     FUNCTION(change, connection) is called in the transaction that moves the consumer NAME on. Start it twice and one of
-    the two works, the other waits to take over. MODULE is found in the current folder, too. Ctrl-C or SIGTERM ends it
+    the two works, the other waits to take over. With --batch, a killed process has a whole batch told again: its
+    effects in the database are still there once. MODULE is found in the current folder, too. Ctrl-C or SIGTERM ends it
     after the change that is being consumed.
     """
     try:
@@ -38,7 +42,13 @@ def consume(name: str, function: str, table: str) -> None:
         database = Database(dsn(settings), size=1, deadline=settings.deadline)
         _check(database, table)
         consumer = Consumer(
-            name, table, _imported(function), database=database, pace=pace_of(settings), piece=settings.batch
+            name,
+            table,
+            _imported(function),
+            database=database,
+            pace=pace_of(settings),
+            piece=settings.batch,
+            batch=batch,
         )
     except SseappError as error:
         raise click.ClickException(error.detail) from error

@@ -28,7 +28,7 @@ from sseapp.config import Settings
 from sseapp.errors import BadParameterError, OvertakenError, SseappError
 from sseapp.live.consumer_run import ConsumerRun, Function
 from sseapp.log.pace import Pace, Reading
-from sseapp.postgres import catalog, change_log, consumer_state
+from sseapp.postgres import catalog, change_log, consumer_state, schema
 from sseapp.postgres.consumer_state import Session
 from sseapp.postgres.database import Connection, Database
 
@@ -50,12 +50,22 @@ class Consumer:
     a watched table's name as in HTTP addresses. ``change`` is a
     :class:`~sseapp.live.consumed_change.ConsumedChange`. ``connection`` is psycopg2's, in the transaction that moves
     the cursor; the function may read and write with it, but not commit. A function that raises is called again for the
-    same change, after 0.1 s at first and 30 s at last: the change is not skipped. ``piece`` is how many changes are
-    read at once.
+    same change, after 0.1 s at first and 30 s at last: the change is not skipped.
+
+    ``piece`` is how many changes are read at once. ``batch`` is up to how many are consumed in one transaction: more is
+    faster, but a killed process or a function that raises has all of them told again.
     """
 
     def __init__(
-        self, name: str, table: str, function: Function, *, database: Database, pace: Pace, piece: int = 500
+        self,
+        name: str,
+        table: str,
+        function: Function,
+        *,
+        database: Database,
+        pace: Pace,
+        piece: int = 500,
+        batch: int = 1,
     ) -> None:
         if not name or "\0" in name:
             raise BadParameterError("A consumer needs a name without NUL characters.", parameter="name")
@@ -69,6 +79,7 @@ class Consumer:
         self._database = database
         self._pace = pace
         self._piece = piece
+        self._batch = batch
         self._stopping = threading.Event()
         self._backoff = Backoff(longest=_LONGEST_PAUSE)
         self.error: str | None = None
@@ -87,7 +98,7 @@ class Consumer:
         try:
             while not self._stopping.is_set():
                 try:
-                    with closing(self._database.connect()) as reader:
+                    with closing(self._database.connect()) as reader, schema.needed(reader):
                         self._take_turn(reader, thread)
                 except Exception as error:  # noqa: BLE001  # logged; a consumer that has ended would consume nothing
                     self._failed(error)
@@ -124,6 +135,7 @@ class Consumer:
             session=session,
             thread=thread,
             piece=self._piece,
+            batch=1 if self.error is not None else self._batch,  # up to the change at which the function raises
             is_stopping=self._stopping.is_set,
         )
         try:

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TypeAlias
 
 from sseapp import concurrency
-from sseapp.errors import CursorGoneError
+from sseapp.errors import CursorGoneError, SseappError
 from sseapp.live.consumed_change import ConsumedChange
 from sseapp.log.change import RESET, Change
 from sseapp.log.cursor import Cursor
@@ -46,7 +46,8 @@ class ConsumerRun:
     """A consumer's work from the cursor that the database keeps, until something is no longer as it was then.
 
     ``reader`` reads the log; ``function`` is called in ``thread`` with ``session``. ``others`` are the other watches.
-    ``is_stopping`` is asked before each call. Raises what the function raises; the change is then not consumed.
+    A transaction consumes ``batch`` changes; ``is_stopping`` is asked before each. Raises what the function raises: the
+    transaction's changes are then not consumed.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ConsumerRun:
         session: Session,
         thread: concurrency.BlockingThread,
         piece: int,
+        batch: int,
         is_stopping: Callable[[], bool],
     ) -> None:
         self._function = function
@@ -70,6 +72,7 @@ class ConsumerRun:
         self._transaction = Transaction(session, name, str(table))
         self._thread = thread
         self._size = piece
+        self._batch = batch
         self._is_stopping = is_stopping
         self.state, self._gap = consumer_state.load(reader, name, table)
         self._cursor = self.state.cursor
@@ -80,8 +83,8 @@ class ConsumerRun:
 
     @property
     def has_more(self) -> bool:
-        """Whether the cursor is within a batch that was read in part."""
-        return self._cursor.position is not None
+        """Whether there is more to do at once: the rest of a batch, or a reset to tell."""
+        return self._cursor.position is not None or self._gap is not None
 
     def step(self) -> int:
         """Read a piece and consume it; of how many transactions it was."""
@@ -136,13 +139,16 @@ class ConsumerRun:
         return Piece(changes, end, self._cursor)
 
     def _consume(self, piece: Piece) -> None:
-        for place, change in enumerate(piece.changes):
+        for begin in range(0, len(piece.changes), self._batch):
             if self._is_stopping():
                 return
-            told = ConsumedChange.of(change)
-            self._move(piece.cursor_at(place), partial(self._function, told, self._session))
-            if change.kind == RESET:
-                self.is_over = True
+            changes = piece.changes[begin : begin + self._batch]
+            self._move(piece.cursor_at(begin + len(changes) - 1), partial(self._call_each, changes))
+            self.is_over = self.is_over or any(change.kind == RESET for change in changes)
+
+    def _call_each(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self._call(ConsumedChange.of(change))
 
     def _move(self, cursor: Cursor, call: Callable[[], object]) -> None:
         to = replace(self.state, cursor=cursor, moves=self.state.moves + 1)
@@ -153,14 +159,21 @@ class ConsumerRun:
         """Tell the function that changes are missing, and go on from the log's end."""
         change_log.log_end(self._reader)  # a crash is marked, if it has emptied the log
 
-        def call(now: str) -> object:
-            return self._function(ConsumedChange("reset", None, None, now, None, None, reason), self._session)
+        def call(now: str) -> None:
+            self._call(ConsumedChange("reset", None, None, now, None, None, reason))
 
         def move() -> None:
             self.state = self._transaction.move_to_end(self._watch, self.state.moves + 1, call)
 
         self._thread.call(move)
         self._cursor, self._gap = self.state.cursor, None
+
+    def _call(self, change: ConsumedChange) -> None:
+        try:
+            self._function(change, self._session)
+        except SystemExit as error:
+            # it would end this consumer without a word, and then that of the next process
+            raise SseappError("The consumer's function called sys.exit().") from error
 
 
 def _number(change_id: int) -> int:

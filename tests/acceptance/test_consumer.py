@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import closing
 from random import Random
 
@@ -13,6 +14,7 @@ import psycopg2
 import pytest
 from harness.clusters import wait_until
 from harness.consumers import Commands, Workers, Writer, judge, prepare
+from harness.sse import Stream, ask
 
 KILLS = int(os.environ.get("CONSUMER_KILLS", "10"))
 CHANGES = int(os.environ.get("CONSUMER_CHANGES", "3000"))
@@ -26,7 +28,11 @@ def _counted(dsn, query):
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
-@pytest.mark.parametrize("processes", [Commands, Workers], ids=["commands", "workers"])
+@pytest.mark.parametrize(
+    "processes",
+    [Commands, lambda dsn: Commands(dsn, "--batch", "20"), Workers],
+    ids=["commands", "batches", "workers"],
+)
 def test_each_change_has_its_effect_once_though_processes_are_killed(pg18_dsn, processes, capsys):
     random = Random(seed := os.environ.get("CONSUMER_SEED") or str(Random().random()))
     prepare(pg18_dsn)
@@ -51,3 +57,50 @@ def test_each_change_has_its_effect_once_though_processes_are_killed(pg18_dsn, p
             print(f"\nseed {seed}: {judge(pg18_dsn)} changes, {KILLS} kills")  # noqa: T201  # for a run that fails later
         assert written >= CHANGES
         assert "Traceback" not in running.log, running.log
+
+
+SLOW = """
+import time
+
+def note(change, connection):
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO effect (kind) VALUES ('slow'); SELECT pg_sleep(1)")
+    sum(range(10_000_000))
+    time.sleep(1)
+"""
+
+
+def test_a_slow_function_does_not_stop_the_streams(pg18_dsn, capsys):
+    """It blocks in the database, in Python and in a sleep: the stream in the same worker goes on."""
+    prepare(pg18_dsn)
+    with (
+        closing(Workers(pg18_dsn, SLOW, workers=1)) as running,
+        closing(psycopg2.connect(pg18_dsn)) as session,
+        session.cursor() as cursor,
+        Stream(running.address, "/tables/other/changes") as stream,
+    ):
+        session.autocommit = True
+        assert stream.event().name == "snapshot"
+        wait_until(lambda: _counted(pg18_dsn, "SELECT count(*) FROM sseapp.consumer"), 20, "the consumer")
+        cursor.execute("UPDATE item SET n = 1 WHERE id <= 3")
+        wait_until(
+            lambda: _counted(
+                pg18_dsn,
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%1)' AND pid <> pg_backend_pid()",
+            ),
+            what="a call of the function",
+        )
+        waits = []
+        while _counted(pg18_dsn, "SELECT count(*) FROM effect") < 3:
+            begin = time.monotonic()
+            cursor.execute("INSERT INTO other DEFAULT VALUES")
+            stream.event("insert")
+            waits.append(time.monotonic() - begin)
+        metrics = ask(running.address, "/metrics").body.decode()
+    waits.sort()
+    with capsys.disabled():
+        print(f"\n{len(waits)} events, median {waits[len(waits) // 2]:.4f} s, longest {waits[-1]:.3f} s")  # noqa: T201
+    assert waits[-1] < 0.9
+    assert 'sseapp_consumer_running{consumer="copy"} 1.0' in metrics
+    assert 'sseapp_consumer_failing{consumer="copy"} 0.0' in metrics
+    assert 'sseapp_consumer_lag_seconds{consumer="copy"} ' in metrics

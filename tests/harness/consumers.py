@@ -25,12 +25,9 @@ def note(change, connection):
         cursor.execute("INSERT INTO effect (kind, xid, old, new) VALUES (%s, %s, %s, %s)",
                        (change.kind, change.xid, change.old, change.new))
 """
-GUNICORN = (
-    EFFECTS
-    + """
+GUNICORN = """
 import os, runpy
 globals().update(runpy.run_path("gunicorn.conf.py"))
-workers = 2
 _theirs = post_worker_init
 
 def post_worker_init(worker):
@@ -41,7 +38,6 @@ def post_worker_init(worker):
     settings = Settings.from_environ(os.environ)
     Consumer("copy", "item", note, database=Database(settings.database_url), pace=pace_of(settings)).start()
 """
-)
 
 
 def prepare(dsn):
@@ -61,14 +57,15 @@ def prepare(dsn):
 class Commands:
     """Two processes of ``sseapp consume``."""
 
-    def __init__(self, dsn):
+    def __init__(self, dsn, *options):
+        self._options = options
         self._folder = scratch()
         (self._folder / "effects.py").write_text(EFFECTS)
         self._environ = os.environ | {"DATABASE_URL": dsn, "PYTHONPATH": str(ROOT)}
         self._processes = [self._start() for _ in range(2)]
 
     def _start(self):
-        command = [sys.executable, "-m", "sseapp", "consume", NAME, "effects:note", "--table", "item"]
+        command = [sys.executable, "-m", "sseapp", "consume", NAME, "effects:note", "--table", "item", *self._options]
         with (self._folder / "log").open("a") as log:
             return subprocess.Popen(command, cwd=self._folder, env=self._environ, stdout=log, stderr=log)
 
@@ -92,12 +89,12 @@ class Commands:
 
 
 class Workers:
-    """Two workers of gunicorn, each with the consumer in it."""
+    """Workers of gunicorn, each with the consumer in it; ``function`` is the text of ``note``."""
 
-    def __init__(self, dsn):
+    def __init__(self, dsn, function=EFFECTS, *, workers=2):
         config = scratch() / "conf.py"
-        config.write_text(GUNICORN)
-        self._host = Host(dsn, options=("--config", str(config)))
+        config.write_text(function + GUNICORN)
+        self._host = Host(dsn, options=("--config", str(config), "--workers", str(workers)))
 
     def kill(self, random):
         with suppress(psutil.NoSuchProcess, IndexError):

@@ -6,16 +6,20 @@ import json
 import logging
 import threading
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
+import psycopg2
 import pytest
 from harness.clusters import wait_until
+from harness.pooler import pooler
 from harness.running import prepare
 from harness.watching import execute, open_session
 
-from sseapp.errors import BadParameterError
+from sseapp.errors import BadParameterError, OvertakenError
 from sseapp.live.consumer import Consumer
 from sseapp.log.pace import Pace
-from sseapp.postgres import consumer_state
+from sseapp.postgres import catalog, consumer_state, schema
+from sseapp.postgres.consumer_state import Transaction
 from sseapp.postgres.database import Connection, Database
 
 
@@ -32,8 +36,8 @@ class Site:
         return execute(self._session, statement, parameters)
 
     @contextmanager
-    def consumer(self, function=None, table="orders", name="copy", **settings):
-        database = Database(self.dsn)
+    def consumer(self, function=None, table="orders", name="copy", dsn=None, **settings):
+        database = Database(dsn or self.dsn)
         pace = Pace(busy=100, poll=0.005, tick=0.2)
         consumer = Consumer(name, table, function or note, database=database, pace=pace, **settings)
         thread = threading.Thread(target=consumer.run)
@@ -194,6 +198,25 @@ def test_what_raises_is_called_again_for_the_same_change_and_logged_once(newest,
     assert newest.status().failing_since is None
 
 
+def test_of_a_batch_that_raises_all_up_to_the_change_is_consumed(newest):
+    failing = threading.Event()
+    failing.set()
+
+    def function(change, connection):
+        note(change, connection)
+        if json.loads(change.new)["id"] == 25 and failing.is_set():
+            raise ValueError
+
+    with newest.consumer(function, batch=10) as consumer:
+        newest.registered()
+        newest.sql("INSERT INTO orders SELECT n FROM generate_series(0, 49) n")
+        assert newest.effects_are(25) == list(range(25))
+        wait_until(lambda: consumer.error, what="the failure")
+        failing.clear()
+        assert newest.effects_are(50) == list(range(50))
+    assert newest.sql("SELECT count(DISTINCT xmin::text) < 40 FROM effect") == [(True,)]
+
+
 @pytest.mark.parametrize("ending", ["commit", "rollback", "rollback and write", "error"])
 def test_a_function_that_ends_the_transaction_repeats_no_effect(newest, ending):
     """What is committed has moved the cursor too; what is not is done again, and neither goes unnoticed."""
@@ -267,6 +290,44 @@ def test_two_that_both_run_it_do_not_both_tell(newest, monkeypatch):
         assert one.error is None
         assert other.error is None
     assert len(newest.effects) == 50
+
+
+def test_a_transaction_that_was_overtaken_calls_nothing(newest):
+    """Both have loaded the same cursor. The second one neither waits for the first nor follows it."""
+    with closing(Connection(newest.dsn)) as connection:
+        table = catalog.resolve(catalog.load(connection), "orders")
+        state, _ = consumer_state.load(connection, "copy", table)
+    to = replace(state, moves=state.moves + 1)
+    calls = []
+    with closing(psycopg2.connect(newest.dsn)) as one, closing(psycopg2.connect(newest.dsn)) as other:
+        first, second = (Transaction(session, "copy", "orders") for session in (one, other))
+
+        def call():
+            calls.append("first")
+            with pytest.raises(OvertakenError):
+                second.move(to, lambda: calls.append("meanwhile"))
+
+        first.move(to, call)
+        with pytest.raises(OvertakenError):
+            second.move(to, lambda: calls.append("after"))
+    assert calls == ["first"]
+
+
+def test_through_a_pooler_two_do_not_both_tell(pg18, newest):
+    """The lock would stay with the pooler's session; the cursor's row keeps the two apart, and nobody for ever."""
+    with pooler(pg18) as through:
+        dsn = through(newest.dsn)
+        with newest.consumer(dsn=dsn) as first, newest.consumer(dsn=dsn) as second:
+            newest.registered()
+            for number in range(50):
+                newest.sql("INSERT INTO orders VALUES (%s)", (number,))
+            assert newest.effects_are(50) == list(range(50))
+            first.stop()
+            newest.sql("INSERT INTO orders VALUES (50)")
+            assert newest.effects_are(51) == list(range(51))
+            assert second.error is None
+        assert newest.status().pid is None
+    assert len(newest.effects) == 51
 
 
 def test_sessions_that_are_ended_lose_and_repeat_nothing(newest):
@@ -402,6 +463,34 @@ def test_a_role_that_reads_only_by_default_consumes(newest):
         writer.query("SET default_transaction_read_only = off")
         newest.registered()
         writer.query("INSERT INTO orders VALUES (1)")
+        assert newest.effects_are(1) == [1]
+
+
+def test_a_function_that_exits_does_not_end_the_consumer(newest):
+    calls = []
+
+    def function(change, connection):
+        calls.append(change)
+        if len(calls) == 1:
+            raise SystemExit(3)
+        note(change, connection)
+
+    with newest.consumer(function):
+        newest.registered()
+        newest.sql("INSERT INTO orders VALUES (1)")
+        assert newest.effects_are(1) == [1]
+
+
+def test_where_sseapp_is_not_installed_it_says_so_and_waits(newest):
+    with newest.consumer() as consumer:
+        newest.registered()
+        with closing(Connection(newest.dsn)) as connection:
+            schema.uninstall(connection)
+            wait_until(lambda: "sseapp is not installed" in (consumer.error or ""), 20, "the failure")
+            schema.install(connection)
+            schema.watch(connection, "orders")
+        newest.registered()
+        newest.sql("INSERT INTO orders VALUES (1)")
         assert newest.effects_are(1) == [1]
 
 

@@ -14,9 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from math import ceil
 from sys import modules
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def is_green() -> bool:
@@ -35,6 +38,39 @@ def start(name: str, target: Callable[[], None]) -> threading.Thread:
 def start_at_once(target: Callable[[], None]) -> None:
     """Run ``target`` in a thread (or greenlet) without waiting for its start: a signal handler must not wait."""
     _thread.start_new_thread(target, ())
+
+
+class BlockingThread:
+    """Calls code that blocks, such as psycopg2's, without stopping the process's greenlets.
+
+    Under gevent that is in a system thread of its own, one call at a time; elsewhere in the caller's thread.
+    """
+
+    def __init__(self) -> None:
+        # not the hub's own pool: it resolves host names, and a call here may take hours
+        self._pool = import_module("gevent.threadpool").ThreadPool(1) if is_green() else None
+
+    def call(self, function: Callable[[], T]) -> T:
+        """What ``function`` returns or raises."""
+        if self._pool is None:
+            return function()
+        found, error = self._pool.apply(_outcome, (function,))
+        if error is not None:
+            raise error
+        return found  # type: ignore[no-any-return]  # of the pool nothing is known
+
+    def close(self) -> None:
+        """End the thread, once its call has ended."""
+        if self._pool is not None:
+            self._pool.kill()
+
+
+def _outcome(function: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    # gevent would print what a function raises in its pool
+    try:
+        return function(), None
+    except BaseException as error:  # noqa: BLE001  # raised in the caller
+        return None, error
 
 
 def give_way() -> None:

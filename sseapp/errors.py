@@ -64,6 +64,27 @@ class CursorGoneError(SseappError):
         self.reason = reason
 
 
+class FollowError(SseappError):
+    """The event stream cannot be followed, and another try would not change that."""
+
+    title = "Cannot be followed"
+
+    def __init__(
+        self, detail: str | None = None, *, status: int = 0, parameter: str | None = None, reason: str | None = None
+    ) -> None:
+        super().__init__(detail, parameter=parameter)
+        self.status = status  # of the answer; 0 where there was none
+        self.reason = reason
+
+
+class OvertakenError(SseappError):
+    """Another process has moved this consumer's cursor, or is about to."""
+
+
+class EndedTransactionError(SseappError):
+    """The consumer's function has ended the transaction that it was given: leave COMMIT and ROLLBACK to sseapp."""
+
+
 class ResetError(SseappError):
     """Subscribers have to discard their rows and start again with a snapshot; ``reason`` tells them why."""
 

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 
 import click
 
+from sseapp.cli import consume
 from sseapp.cli import status as state
 from sseapp.cli.doctor import Finding, examine
 from sseapp.cli.watch_options import watch_options
@@ -144,6 +145,8 @@ def status(*, verbose: bool) -> None:
                 if verbose:
                     click.echo(watched.details())
             click.echo(state.log(connection))
+            for line in consume.status_lines(connection):
+                click.echo(line)
             if verbose:
                 click.echo("\n".join(state.details(connection).lines()))
 
@@ -184,6 +187,9 @@ def prune() -> None:
             total += count
             click.echo(f"\r{total} rows pruned", nl=False, err=True)
     click.echo(f"\r{total} rows pruned.")
+
+
+main.add_command(consume.consume)
 
 
 def _show(finding: Finding) -> None:

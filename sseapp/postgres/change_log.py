@@ -168,7 +168,7 @@ def log_end(connection: Connection) -> LogEnd:
     return LogEnd(epoch, upto, greatest_id, Snapshot.parse(horizon), horizon_id)
 
 
-def resume(database: Database, watch: int, cursor: Cursor, *, limit: int, size: int = _SIZE) -> Replay:
+def resume(database: Database | Connection, watch: int, cursor: Cursor, *, limit: int, size: int = _SIZE) -> Replay:
     """What a subscriber of ``watch`` missed since ``cursor``: at most ``limit`` changes, or ``size`` bytes and one."""
     return _resume(database.query, watch, cursor, limit, size)
 

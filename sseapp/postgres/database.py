@@ -204,6 +204,16 @@ class Database:
         """Open a session that the caller closes; ``soon`` shortens its deadline to 4 s, to detect a silent peer."""
         return Connection(self._dsn, deadline=min(_SOON, self._deadline) if soon else self._deadline)
 
+    def blocking_session(self) -> extensions.connection:
+        """Open an ordinary session of psycopg2 that the caller closes, for code that expects one. It blocks greenlets.
+
+        Its settings are the role's, but its transactions may write.
+        """
+        with _translating():
+            session: extensions.connection = psycopg2.connect(self._dsn, connect_timeout=round(_SOON), **_KEEPALIVE)
+            session.set_session(readonly=False)
+            return session
+
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """Lend a pooled session."""

@@ -12,7 +12,7 @@ from sseapp.postgres.database import Connection
 
 PARTS = (
     "tables", "migrations", "pace", "read", "shape", "forms", "triggers", "templates", "functions", "plain", "attach",
-    "check", "neighbours", "watch", "prune", "finish",
+    "check", "neighbours", "watch", "prune", "consumer", "finish",
 )  # fmt: skip
 """The files of an install, in order; ``migrations`` stands for all of that folder's."""
 

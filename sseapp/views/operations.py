@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from sseapp.log.pace import Mode
 from sseapp.process import Runtime
-from sseapp.views import allowed_hosts, current
+from sseapp.views import allowed_hosts, consumer_metrics, current
 
 _operations = Blueprint("operations", __name__)
 _START = 1.0  # seconds that the first request waits for the listener
@@ -83,3 +83,5 @@ class _Metrics(Collector):
             yield GaugeMetricFamily(f"sseapp_{name}", meaning, value)
         for name, (meaning, value) in counters.items():
             yield CounterMetricFamily(f"sseapp_{name}", meaning, value)
+        if listener.error is None:
+            yield from consumer_metrics.families(self._runtime.database)

@@ -20,6 +20,7 @@ FLOORS = [  # from the ground up; a floor may import the floors below it and its
     ("log", ""),
     ("query", ""),
     ("events", ""),
+    ("client", ""),
     ("concurrency config database_url periodic signals single_flight", "blinker psycopg2"),
     ("embedded", "psutil"),
     ("postgres", "psycopg2"),

@@ -2,6 +2,7 @@
 // Only so many marks at once: some hundred moving things take a page from 60 frames a second to 20.
 
 const MOST = 30;
+const STEPS = 8; // a tint that fades in few steps is painted so often only
 const DURATION = { insert: 2_000, update: 2_000, delete: 900 };
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -18,7 +19,7 @@ export function mark(element, kind, then = () => {}) {
   if (!mayMark()) return then();
   moving += 1;
   element.classList.add(`is-${kind}`);
-  const timing = { duration: DURATION[kind], easing: calm.matches ? "steps(1, end)" : "ease-out" };
+  const timing = { duration: DURATION[kind], easing: `steps(${calm.matches ? 1 : STEPS}, end)` };
   element.animate({ backgroundColor: [`var(--tint-${kind})`, "transparent"] }, timing);
   // by the clock, as the animation of an element that leaves the page may never end
   setTimeout(() => {

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
-from sseapp.database import Connection
-from support.watching import execute, make_keeper, open_session
+from harness.watching import execute, make_keeper, open_session
 
-from sseapp import changelog, schema
+from sseapp.postgres import schema
+from sseapp.postgres.change_log import ChangeLog
+from sseapp.postgres.database import Connection
 
 ENDED = "SELECT setval('sseapp.logging', sseapp.clock() - 1), setval('sseapp.presence', sseapp.clock() - 1)"
 
@@ -43,7 +44,7 @@ def logged(session):
 
 
 def attend(connection, *, presence=60.0, retention=60.0):
-    return changelog.attend(connection, presence=presence, retention=retention)
+    return ChangeLog(connection).attend(presence=presence, retention=retention)
 
 
 def test_nobody_rings_before_a_listener_comes_nor_when_it_is_gone(session, connection):
@@ -66,12 +67,12 @@ def test_nobody_logs_when_the_retention_is_over(session, connection):
 
 def test_who_comes_back_starts_another_log(session, connection):
     attend(connection)
-    before = changelog.position(connection)
+    before = ChangeLog(connection).end()
     attend(connection)
-    assert changelog.position(connection).epoch == before.epoch
+    assert ChangeLog(connection).end().epoch == before.epoch
     execute(session, ENDED)
     attend(connection)
-    assert changelog.position(connection).epoch != before.epoch
+    assert ChangeLog(connection).end().epoch != before.epoch
     execute(session, "INSERT INTO shop.t VALUES (1)")
     assert logged(session) == 1
     assert execute(session, "SELECT count(*) FROM sseapp.gap") == [(0,)], "nobody was in flight"
@@ -98,14 +99,14 @@ def test_those_who_looked_before_are_waited_for_and_what_subscribers_hold_is_res
 def test_a_listener_that_dies_as_it_comes_back_hides_nothing(session, connection):
     """Before writers log again it is committed that they did not."""
     attend(connection)
-    before = changelog.position(connection)
+    before = ChangeLog(connection).end()
     execute(session, ENDED)
     assert execute(session, "SELECT sseapp.attend(60000, 60000)") == [(None,)]
     execute(session, "BEGIN; SELECT sseapp.attend(60000, 60000); ROLLBACK")
     execute(session, "INSERT INTO shop.t VALUES (1)")
-    assert (logged(session), changelog.position(connection).epoch) == (1, before.epoch)
+    assert (logged(session), ChangeLog(connection).end().epoch) == (1, before.epoch)
     attend(connection)
-    assert changelog.position(connection).epoch != before.epoch
+    assert ChangeLog(connection).end().epoch != before.epoch
 
 
 def test_promises_are_renewed_when_half_is_left(session, connection):

@@ -31,7 +31,7 @@ def test_the_settings_have_the_variables_and_defaults_of_the_code():
 @each
 def test_names_only_settings_that_exist(document):
     named = set(re.findall(r"\bSSEAPP_[A-Z_]+\b", document.read_text("utf-8")))
-    assert named <= {setting.variable for setting in SETTINGS.values()} | FOR_GUNICORN
+    assert named <= {setting.variable for setting in SETTINGS.values()} | set(FOR_GUNICORN)
 
 
 def test_the_reference_has_every_parameter_and_operator():

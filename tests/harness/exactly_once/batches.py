@@ -37,5 +37,5 @@ def halves(span: Span, rows: dict[int, Row], history: History, query: Query) -> 
 def _ends(span: Span) -> Iterator[tuple[int, Snapshot]]:
     """Some of the moments at which a batch ended, each with how many events had come until then."""
     cursors = [(count, decode(id_)[0]) for count, id_ in span.ids]
-    ends = [(count, cursor.upto) for count, cursor in cursors if cursor.position is None]
+    ends = [(count, cursor.upto) for count, cursor in cursors if cursor.event_number is None]
     yield from ends[:: max(1, len(ends) // _LOOKED_AT)]

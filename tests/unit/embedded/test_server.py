@@ -7,7 +7,7 @@ from sseapp.errors import EmbeddedError
 
 def test_without_a_wheel_for_this_machine_the_error_asks_for_database_url(monkeypatch):
     monkeypatch.setattr(server, "find_spec", lambda _: None)
-    with pytest.raises(EmbeddedError, match="DATABASE_URL=postgresql://"):
+    with pytest.raises(EmbeddedError, match="Or set DATABASE_URL, such as postgresql://"):
         programs()
 
 
@@ -16,7 +16,7 @@ def test_a_wheel_without_the_programs_counts_as_none(monkeypatch, tmp_path):
         origin = str(tmp_path / "__init__.py")
 
     monkeypatch.setattr(server, "find_spec", lambda _: Spec)
-    with pytest.raises(EmbeddedError, match="no wheel"):
+    with pytest.raises(EmbeddedError, match="is not installed"):
         programs()
 
 

@@ -52,7 +52,14 @@ CREATE TABLE IF NOT EXISTS sseapp.change (
     reason text,
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-CREATE INDEX IF NOT EXISTS change_xid ON sseapp.change (xid, id);
+DO $body$
+BEGIN
+    -- not IF NOT EXISTS: that locks the log against writers until the install ends, who may hold what it waits for
+    IF to_regclass('sseapp.change_xid') IS NULL THEN
+        CREATE INDEX change_xid ON sseapp.change (xid, id);
+    END IF;
+END
+$body$;
 
 -- What is watched. Columns are kept by number, so that a renamed one stays what it was; the names are those at the time of the watch.
 CREATE TABLE IF NOT EXISTS sseapp.watched_table (

@@ -69,8 +69,8 @@ def cursor_of(address, epoch, snapshot, greatest):
     """The id that a subscriber of all rows held who had read the log to there."""
     with Stream(address, "/tables/item/changes?snapshot=no") as stream:
         now = stream.until(lambda block: block.id is not None).id
-    question = decode(now)[1].question
-    return encode(Cursor(Snapshot.parse(snapshot).cut(int(greatest))), Scope(Scope.of(epoch, "").epoch, question))
+    query = decode(now)[1].query
+    return encode(Cursor(Snapshot.parse(snapshot).cut(int(greatest))), Scope(Scope.of(epoch, "").epoch, query))
 
 
 @pytest.mark.skipif(not OLDER, reason="no older schema is kept in tests/integration/data yet")

@@ -52,6 +52,5 @@ def watch_options(connection: Connection, table: str) -> WatchOptions:
     if not found:
         return WatchOptions(table)
     ((range_column, hidden, only, sees_all_rows),) = found
-    return WatchOptions(
-        table, range_column, tuple(hidden or ()), None if only is None else tuple(only), sees_all_rows, True
-    )
+    shown = None if only is None else tuple(only)
+    return WatchOptions(table, range_column, tuple(hidden or ()), shown, sees_all_rows, is_watched=True)

@@ -209,5 +209,17 @@ class SettingError(SseappError):
     """A setting is not valid."""
 
 
+class NoDatabaseError(UnavailableError):
+    """There is no database: set DATABASE_URL, or start the embedded PostgreSQL (`make demo` and `gunicorn wsgi` do)."""
+
+
 class EmbeddedError(UnavailableError):
-    """The embedded PostgreSQL cannot run here."""
+    """The embedded PostgreSQL cannot run here; the log says why."""
+
+    def __init__(self, cause: str) -> None:
+        """``cause`` names files and accounts, so only :func:`str` shows it."""
+        super().__init__()
+        self._cause = cause
+
+    def __str__(self) -> str:
+        return self._cause

@@ -81,7 +81,7 @@ def on_starting(server: Any) -> None:
             _embedded = Embedded(report=server.log.info)
             dsn = _embedded.start()
     except EmbeddedError as error:
-        raise SystemExit(error.detail) from None
+        raise SystemExit(str(error)) from None
     os.environ["DATABASE_URL"] = dsn
 
 

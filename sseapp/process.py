@@ -13,7 +13,7 @@ from sseapp.delivery.broadcaster import Broadcaster
 from sseapp.delivery.services import Services
 from sseapp.delivery.stream_limit import StreamLimit
 from sseapp.embedded import server
-from sseapp.errors import EmbeddedError
+from sseapp.errors import NoDatabaseError
 from sseapp.live.hub import Hub
 from sseapp.live.listener import Listener
 from sseapp.live.registry import TableRegistry
@@ -102,10 +102,7 @@ def dsn(settings: Settings) -> str:
     """Where the database is: ``DATABASE_URL``, or the embedded PostgreSQL of this folder while it runs."""
     found = settings.database_url or server.running_dsn()
     if not found:
-        raise EmbeddedError(
-            "There is no database: set DATABASE_URL, or start the embedded PostgreSQL "
-            "(`make demo` and `gunicorn wsgi` do)."
-        )
+        raise NoDatabaseError
     return found
 
 

@@ -118,6 +118,8 @@ def watch(  # one for each option
         for notice in connection.notices:
             click.echo(notice.strip(), err=True)
         click.echo(f"{table} is watched.")
+        if not so_far.is_watched:
+            click.echo("Next: `python -m sseapp serve` shows it at http://127.0.0.1:8000/; `doctor` checks the way.")
 
 
 @main.command()
@@ -131,7 +133,8 @@ def unwatch(table: str) -> None:
 
 @main.command()
 @click.option("--verbose", is_flag=True, help="Show also how servers learn of changes, their sessions, the log's end.")
-def status(*, verbose: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Show all of this as JSON.")
+def status(*, verbose: bool, as_json: bool) -> None:
     """Show the watched tables and the state of the log."""
     with _connected() as connection:
         if not schema.is_installed(connection):
@@ -140,6 +143,9 @@ def status(*, verbose: bool) -> None:
         if not schema.is_current(connection):
             click.echo(f"Warning: {OtherVersionError().detail}", err=True)
         with schema.needed(connection):
+            if as_json:
+                click.echo(state.as_json(connection))
+                return
             for watched in state.tables(connection):
                 click.echo(watched)
                 if verbose:

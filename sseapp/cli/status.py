@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -107,6 +108,16 @@ def log(connection: Connection) -> Log:
     """The state of the log."""
     ((rows, size, age),) = connection.query(statements.named("queries")["size"])
     return Log(rows, size, age)
+
+
+def as_json(connection: Connection) -> str:
+    """All of it, as one JSON object."""
+    parts = {
+        "tables": [asdict(table) for table in tables(connection)],
+        "log": asdict(log(connection)),
+        "details": asdict(details(connection)),
+    }
+    return json.dumps(parts, indent=2, ensure_ascii=False, default=str)
 
 
 def details(connection: Connection) -> Details:

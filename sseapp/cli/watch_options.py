@@ -20,6 +20,7 @@ class WatchOptions:
     hide: tuple[str, ...] = ()
     only: tuple[str, ...] | None = None
     sees_all_rows: bool = False
+    is_watched: bool = False
 
     def with_range(self, column: str | None) -> WatchOptions:
         """The same with another range column, or with none."""
@@ -51,4 +52,5 @@ def watch_options(connection: Connection, table: str) -> WatchOptions:
     if not found:
         return WatchOptions(table)
     ((range_column, hidden, only, sees_all_rows),) = found
-    return WatchOptions(table, range_column, tuple(hidden or ()), None if only is None else tuple(only), sees_all_rows)
+    shown = None if only is None else tuple(only)
+    return WatchOptions(table, range_column, tuple(hidden or ()), shown, sees_all_rows, is_watched=True)

@@ -19,6 +19,7 @@ from sseapp.errors import BadParameterError, NotAcceptableError, NotInstalledErr
 from sseapp.tables.table import Table
 from sseapp.views import current
 from sseapp.views.brief_stream import brief
+from sseapp.views.problems import log_cause
 
 _JSON, _STREAM = "application/json", "text/event-stream"
 _LAST_EVENT_ID = {"lastEventId", "Last-Event-ID"}
@@ -133,6 +134,7 @@ def _streamed(subscribe: Callable[[bool], ChangesStream | RowsStream]) -> Respon
     try:
         subscription = subscribe(gunicorn_socket.occupies_host(request.environ))
     except UnavailableError as error:
+        log_cause(error)
         # an EventSource never reconnects after a 503
         return Response(refused_stream(error, current.settings().retry), content_type=_STREAM, headers=_HEADERS)
     response = Response(_body(subscription), content_type=_STREAM, headers=_HEADERS)

@@ -6,8 +6,9 @@ import json
 import logging
 from http import HTTPStatus
 from math import ceil
+from time import monotonic
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from sseapp.backoff import jittered
@@ -15,6 +16,9 @@ from sseapp.errors import CursorGoneError, SseappError, UnavailableError
 from sseapp.views import current
 
 _log = logging.getLogger(__name__)
+_REPEAT, _MOST = 60.0, 100
+_logged: dict[str, float] = {}
+"""When each cause was logged last, as of ``monotonic()``."""
 _NOTHING_HERE = (
     "There is no such page. See /tables, /tables/<table>/rows, /tables/<table>/changes, or the dashboard at /."
 )
@@ -33,7 +37,19 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
+def log_cause(error: SseappError) -> None:
+    """Log what the answer does not tell, since it may name the database's host or role; the same once a minute."""
+    cause, now = str(error), monotonic()
+    if cause == error.detail or now - _logged.get(cause, -_REPEAT) < _REPEAT:
+        return
+    if len(_logged) > _MOST:
+        _logged.clear()
+    _logged[cause] = now
+    _log.warning("%s %s: %s", request.method, request.path, cause)
+
+
 def _ours(error: SseappError) -> Response:
+    log_cause(error)
     reason = error.reason if isinstance(error, CursorGoneError) else None
     response = problem(error.status, error.title, error.detail, parameter=error.parameter, reason=reason)
     if isinstance(error, UnavailableError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 
 import pytest
@@ -9,6 +10,8 @@ from click.testing import CliRunner
 
 from sseapp.cli import commands
 from sseapp.postgres.database import Connection
+
+NEXT = "Next: `python -m sseapp serve` shows it at http://127.0.0.1:8000/; `doctor` checks the way.\n"
 
 
 @pytest.fixture
@@ -29,7 +32,10 @@ def run(pg18_dsn, connection):  # noqa: ARG001  # the table is there
 
 def test_a_table_is_watched_and_what_is_watched_is_shown(run):
     code, output = run("watch", "customers", "--range", "joined", "--hide", "email")
-    assert (code, output) == (0, "sseapp is installed in this database (schema sseapp).\ncustomers is watched.\n")
+    assert (code, output) == (
+        0,
+        "sseapp is installed in this database (schema sseapp).\ncustomers is watched.\n" + NEXT,
+    )
     assert "public.customers  key: id  range: joined  hidden: email  log: " in run("status")[1]
     assert "epoch" not in run("status")[1]
     assert run("unwatch", "customers") == (0, "customers is no longer watched.\n")
@@ -94,6 +100,15 @@ def test_the_status_says_how_much_of_the_log_is_whose(run, connection):
     output = run("status")[1]
     assert "public.customers  key: id  range: none  hidden: none  log: 100%\n" in output
     assert "public.quiet  key: id  range: none  hidden: none  log: 0%\n" in output
+
+
+def test_the_status_as_json(run):
+    run("watch", "customers", "--hide", "email")
+    told = json.loads(run("status", "--json")[1])
+    (table,) = told["tables"]
+    assert (table["name"], table["key"], table["hidden"]) == ("public.customers", ["id"], ["email"])
+    assert told["log"]["rows"] >= 0
+    assert told["details"]["polled_for"] == 0
 
 
 def test_a_verbose_status_says_what_a_server_depends_on(run, connection, pg18_dsn):

@@ -325,9 +325,9 @@ def test_where_nothing_can_be_written_it_says_what_to_set(tmp_path, monkeypatch,
     monkeypatch.setattr(Path, "mkdir", refused)
     with pytest.raises(EmbeddedError, match="cannot be written") as told:
         Embedded(tmp_path / ".sseapp").start()
-    assert "Set DATABASE_URL, such as postgresql://" in told.value.detail
-    assert "remove" not in told.value.detail
-    assert os.strerror(number) in told.value.detail
+    assert "Set DATABASE_URL, such as postgresql://" in str(told.value)
+    assert "remove" not in str(told.value)
+    assert os.strerror(number) in str(told.value)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")

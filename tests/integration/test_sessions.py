@@ -7,7 +7,8 @@ from contextlib import closing
 import pytest
 from harness.pooler import pooler
 
-from sseapp import errors
+from sseapp import create_app, errors
+from sseapp.config import Settings
 from sseapp.postgres import pruner, schema
 from sseapp.postgres.database import Connection
 
@@ -73,3 +74,29 @@ def test_an_owner_is_refused_too_where_its_policies_are_forced(role, dsn):
         with pytest.raises(errors.RowSecurityError):
             connection.query("SELECT count(*) FROM secrets")
         connection.query("ALTER TABLE secrets NO FORCE ROW LEVEL SECURITY")
+
+
+def test_a_table_whose_policies_hide_rows_is_not_shown_in_part(server, role, dsn):
+    server.execute(f"ALTER DATABASE {dsn.rsplit('/', 1)[1]} OWNER TO {role}")
+    with _as(dsn, role) as owner:
+        schema.install(owner)
+        owner.query("""
+            CREATE SCHEMA shop; CREATE TABLE shop.secrets (id int PRIMARY KEY);
+            INSERT INTO shop.secrets VALUES (1), (2);
+            ALTER TABLE shop.secrets ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON shop.secrets USING (id = 1)""")
+        schema.watch(owner, "shop.secrets", subscribers_see_all_rows=True)
+        app = create_app(Settings.from_environ({"DATABASE_URL": dsn.replace("//postgres@", f"//{role}@")}))
+        client = app.test_client()
+        try:
+            assert [row["id"] for row in client.get("/tables/shop.secrets/rows").json["rows"]] == [1, 2]
+            owner.query("ALTER TABLE shop.secrets FORCE ROW LEVEL SECURITY")
+            answer = client.get("/tables/shop.secrets/rows")
+            assert answer.status_code == 503
+            assert "Row-level security hides rows of the table secrets" in answer.json["detail"]
+            assert role not in answer.json["detail"]
+            stream = client.get("/tables/shop.secrets/changes", headers={"Accept": "text/event-stream"})
+            assert stream.status_code == 200
+            assert "hides rows of the table secrets" in stream.text
+            assert "event: snapshot" not in stream.text
+        finally:
+            app.extensions["sseapp"].runtime().close()

@@ -15,7 +15,7 @@ from harness.clusters import wait_until
 from sseapp import create_app, process
 from sseapp.config import Settings
 from sseapp.delivery import services
-from sseapp.errors import SettingError
+from sseapp.errors import EmbeddedError, SettingError
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,6 +122,21 @@ def test_without_a_database_it_lives_but_is_not_ready(app):
     metrics = client.get("/metrics").text
     assert "sseapp_listening 0.0" in metrics
     assert "sseapp_streams_open 0.0" in metrics
+
+
+def test_what_is_wrong_with_the_embedded_database_is_logged_once_and_not_told(monkeypatch, caplog, tmp_path):
+    def refuse():
+        raise EmbeddedError(f"{tmp_path} belongs to another user.")
+
+    monkeypatch.setattr(process.server, "running_dsn", refuse)
+    client = create_app(Settings.from_environ({})).test_client()
+    for headers in ({}, {}, {"Accept": "text/event-stream"}):
+        for target in ("/tables/orders/rows", "/readyz"):
+            answer = client.get(target, headers=headers)
+            assert str(tmp_path) not in answer.text
+    assert [record.getMessage() for record in caplog.records] == [
+        f"GET /tables/orders/rows: {tmp_path} belongs to another user."
+    ]
 
 
 def test_where_no_database_is_named_and_none_runs_here_it_says_what_to_do(monkeypatch):

@@ -45,8 +45,8 @@ class Poison:
     """``sql`` poisons the table ``poisoned`` of a database in ``encoding``; ``query`` is what its subscriber asks.
 
     It may leave the table ``gone`` under that name, or not ``readable``; ``good`` is a value of the column ``m`` that
-    fits the query then. ``named`` is what the doctor has to name. ``setup`` comes before the watch, ``superuser`` says
-    who does it.
+    fits the query then. ``named`` is what the doctor has to name among what is wrong. ``setup`` comes before the
+    watch, ``superuser`` says who does it.
     """
 
     name: str
@@ -79,13 +79,14 @@ POISONS = (
         "SQL_ASCII",
     ),
     # matching
-    Poison("a cast that gives other JSON", f"{CAST} {SAD}", query="m=eq.sad"),
-    Poison("a cast that raises", f"{RAISING} {SAD}", query="m=eq.sad"),
+    Poison("a cast that gives other JSON", f"{CAST} {SAD}", query="m=eq.sad", named=""),
+    Poison("a cast that raises", f"{RAISING} {SAD}", query="m=eq.sad", named=""),
     Poison(
         "a label renamed",
         "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'; INSERT INTO poisoned VALUES (2, 'x', 'blue')",
         query="m=gte.happy",
         good="blue",
+        named="",
     ),
     Poison(
         "a label not UTF-8",

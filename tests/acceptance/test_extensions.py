@@ -41,6 +41,16 @@ TYPES = (
         "SRID=4326;POINT(1 3)",
     ),
     Type("postgis", "geography", ("POINT(13.4 52.5)", "LINESTRING(0 0,1 1)", "POINT(-180 90)"), "POINT(13 52)"),
+    Type(
+        "postgis",  # its cast to json raises for these
+        "geometry",
+        (
+            "CIRCULARSTRING(0 0,1 1,2 0)",
+            "CURVEPOLYGON(CIRCULARSTRING(0 0,4 0,4 4,0 4,0 0))",
+            "TRIANGLE((0 0,0 9,9 0,0 0))",
+        ),
+        "TIN(((0 0 0,0 0 1,0 1 0,0 0 0)))",
+    ),
 )
 
 

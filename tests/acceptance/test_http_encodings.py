@@ -1,0 +1,48 @@
+"""Databases in other encodings: a filter's value that theirs lacks, and text that they order otherwise."""
+
+from __future__ import annotations
+
+import pytest
+from harness.poisons import Poison, three
+
+
+@pytest.fixture
+def served(pg18, request):
+    with three(pg18, Poison("", "", request.param)) as found:
+        yield found
+
+
+@pytest.mark.parametrize("served", ["LATIN1", "SQL_ASCII", "WIN1252", "EUC_JP"], indirect=True)
+@pytest.mark.parametrize("condition", ["eq.€", "neq.€", "gt.€", "in.(€,x)", "eq.日", "lt.😀"])
+def test_a_value_that_the_database_cannot_hold_is_refused_or_found_nowhere(served, condition):
+    served.database.sql("INSERT INTO poisoned VALUES (1, 'x'), (2, 'y')")
+    rows = served.site.get("/tables/poisoned/rows", a=condition)
+    if rows.status == 400:
+        served.site.refused("poisoned", "changes", a=condition)
+        return
+    assert rows.status == 200, rows
+    cursor = served.site.changes("poisoned", a=condition)["cursor"]
+    served.database.sql("UPDATE poisoned SET m = 'sad'")
+    changes = served.site.changes("poisoned", a=condition, after=cursor, wait="0s")["changes"]
+    assert {change["row"]["id"] for change in changes} == {row["id"] for row in rows.json["rows"]}
+    served.others_live(rounds=1)
+
+
+@pytest.mark.parametrize("served", ["LATIN1", "WIN1252", "EUC_JP", "KOI8R"], indirect=True)
+@pytest.mark.parametrize("operator", ["gt", "gte", "lt", "lte"])
+def test_text_is_ordered_alike_in_a_snapshot_and_in_a_change(served, operator):
+    """By code point, where the database orders its own bytes."""
+    encoding = {"LATIN1": "latin-1", "WIN1252": "cp1252", "EUC_JP": "euc_jp", "KOI8R": "koi8_r"}
+    name = encoding[served.database.poison.encoding]
+    texts = ["a", "z", *(text for text in "é€žŠ日あアжЖ░" if text.encode(name, "ignore"))]
+    served.database.owner.set_client_encoding("UTF8")
+    for number, text in enumerate(texts):
+        served.database.sql(f"INSERT INTO poisoned VALUES ({number}, '{text}')")
+    for bound in texts:
+        condition = f"{operator}.{bound}"
+        rows = served.site.get("/tables/poisoned/rows", a=condition)
+        assert rows.status == 200, rows
+        cursor = served.site.changes("poisoned", a=condition)["cursor"]
+        served.database.sql("UPDATE poisoned SET m = CASE m WHEN 'sad' THEN 'happy'::mood ELSE 'sad' END")
+        changes = served.site.changes("poisoned", a=condition, after=cursor, wait="0s")["changes"]
+        assert {change["row"]["id"] for change in changes} == {row["id"] for row in rows.json["rows"]}, condition

@@ -70,6 +70,8 @@ class _Counters(Collector):
         counters = {
             "batches": ("Batches read from the log.", listener.batches),
             "changes": ("Changes read from the log.", listener.changes),
+            "damaged": ("Changes that could not be read as they are in the log.", listener.damaged),
+            "failures": ("Batches of a table that could not be matched or encoded.", self._runtime.hub.failures),
             "reconnects": ("Times the listener lost the database.", listener.reconnects),
             "streams_refused": ("Streams refused for want of a place.", stream_limit.refused),
             "streams_cut": ("Clients cut because they were too slow for their ring.", stream_limit.cut),

@@ -187,3 +187,12 @@ def test_a_server_that_closes_says_bye_to_every_stream(mortal):
     with _ends_with_bye(mortal, promised):
         mortal.host.signal(signal.SIGTERM)
     mortal.host.wait(3)
+
+
+def test_without_a_snapshot_what_commits_behind_the_first_byte_is_told(site):
+    table = site.table()
+    for number in range(20):
+        with site.follow(table, snapshot="no") as stream:
+            stream.block()
+            site.sql(f"INSERT INTO {table} VALUES ({number})")
+            assert stream.event("insert").json["row"]["id"] == number

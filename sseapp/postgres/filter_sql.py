@@ -15,7 +15,7 @@ from sseapp.query.filters import Filter
 from sseapp.query.operators import Operator
 from sseapp.query.query import Query
 from sseapp.tables.column_types import Form, column_type
-from sseapp.tables.table import Table
+from sseapp.tables.table import Column, Table
 
 _COMPARISONS = {
     Operator.EQ: SQL("{} = {}"),
@@ -55,11 +55,16 @@ def order(query: Query, table: Table, alias: str = "t") -> Composable:
     terms = []
     for term in query.order:
         column = table.by_name[term.column]
-        as_text = column_type(column).form is Form.TEXT
-        expression = (_AS_TEXT if as_text else SQL("{}")).format(Identifier(alias, column.name))
+        expression = ordered(column, alias)
         direction = SQL(" DESC" if term.descending else "") + SQL(" NULLS FIRST" if term.nulls_first else " NULLS LAST")
         terms.append(expression + direction)
     return SQL("ORDER BY ") + SQL(", ").join(terms)
+
+
+def ordered(column: Column, alias: str) -> Composed:
+    """What rows are ordered by, where they are ordered by ``column``."""
+    as_text = column_type(column).form is Form.TEXT
+    return (_AS_TEXT if as_text else SQL("{}")).format(Identifier(alias, column.name))
 
 
 def _condition(condition: Condition, alias: str) -> Composed:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sseapp import messages
 from sseapp.errors import BadParameterError, MalformedCursorError
 from sseapp.log import cursor
-from sseapp.query import conditions, parameters, window
+from sseapp.query import after_key, conditions, parameters, window
 from sseapp.query.conditions import Condition
 from sseapp.query.filters import Filter
 from sseapp.query.operators import Operator
@@ -19,8 +19,22 @@ from sseapp.tables import time_zones
 from sseapp.tables.column_types import Moment, column_type
 from sseapp.tables.row_json import name_text
 from sseapp.tables.table import Column, Table
+from sseapp.tables.value_type import Literal
 
-PARAMETERS = ("start", "end", "tz", "last", "columns", "order", "limit", "snapshot", "after", "wait", "every")
+PARAMETERS = (
+    "start",
+    "end",
+    "tz",
+    "last",
+    "columns",
+    "order",
+    "limit",
+    "snapshot",
+    "after",
+    "after-key",
+    "wait",
+    "every",
+)
 MOST_CONDITIONS = 100
 LONGEST_WAIT = 60.0
 SHORTEST_EVERY = 0.1
@@ -38,8 +52,8 @@ class Query:
     ``filter`` is without the moving bound of ``last``: :meth:`resolved` adds it. ``columns`` are in the table's order,
     the key among them; ``None`` is all. ``order`` ends with the key, so that ``limit`` always takes the same rows.
     ``whole`` says that no limit was given: then an event stream of changes begins with all rows. ``wait`` and ``every``
-    are seconds. Queries of equal ``canonical`` hear the same changes; those of equal
-    ``result`` read the same rows.
+    are seconds; ``after_key`` is that of the row behind which the rows begin. Queries of equal ``canonical`` hear the
+    same changes; those of equal ``result`` read the same rows.
     """
 
     table: Table
@@ -54,6 +68,7 @@ class Query:
     after: str | None = None
     wait: float = 20.0
     every: float = 1.0
+    after_key: tuple[Literal, ...] | None = None
 
     @property
     def canonical(self) -> str:
@@ -74,7 +89,8 @@ class Query:
             name_text(term.column) + ("d" if term.descending else "a") + ("f" if term.nulls_first else "l")
             for term in self.order
         )
-        return f"{self.canonical}&order={terms}&limit={self.limit}"
+        behind = "" if self.after_key is None else "&after-key=" + ",".join(name_text(v.text) for v in self.after_key)
+        return f"{self.canonical}&order={terms}&limit={self.limit}{behind}"
 
     @property
     def heard(self) -> Query:
@@ -127,6 +143,7 @@ def _read(table: Table, arguments: Iterable[tuple[str, str]], default_limit: int
         whole="limit" not in single,
         snapshot=parameters.switch(single.get("snapshot", "yes"), parameter="snapshot"),
         after=_after(single),
+        after_key=_after_key(table, single),
         wait=parameters.seconds(single.get("wait", "20"), parameter="wait", least=0, most=LONGEST_WAIT),
         every=parameters.seconds(single.get("every", "1"), parameter="every", least=SHORTEST_EVERY, most=LONGEST_EVERY),
     )
@@ -222,6 +239,14 @@ def _after(single: dict[str, str]) -> str | None:
                 parameter="after",
             ) from None
     return after
+
+
+def _after_key(table: Table, single: dict[str, str]) -> tuple[Literal, ...] | None:
+    if after_key.NAME not in single:
+        return None
+    if "order" in single:
+        raise BadParameterError("It goes by the order of the key; leave out one of both.", parameter=after_key.NAME)
+    return after_key.parse(single[after_key.NAME], table)
 
 
 def _order(table: Table, text: str | None) -> tuple[OrderTerm, ...]:

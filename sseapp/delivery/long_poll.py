@@ -12,6 +12,7 @@ from sseapp.live.replay import Missed, missed, opened
 from sseapp.live.stream import Stream
 from sseapp.log.cursor import Cursor, encode
 from sseapp.postgres import change_log
+from sseapp.query import after_key
 from sseapp.query.query import Query
 from sseapp.tables.row_json import json_string
 from sseapp.tables.table import Table
@@ -39,7 +40,12 @@ def changes(
 
     ``is_gone`` says whether the client no longer waits.
     """
-    query, stream = services.asked(path, args, services.hub.join)
+
+    def join(table: Table, query: Query) -> Stream:
+        after_key.refuse(query.after_key)
+        return services.hub.join(table, query)
+
+    query, stream = services.asked(path, args, join)
     try:
         return _changes(services, stream, query, is_gone)
     except ResetError as reset:

@@ -12,7 +12,14 @@ from sseapp.backoff import jittered
 from sseapp.delivery.progress import LogProgress, Progress
 from sseapp.delivery.services import TRIES, Services
 from sseapp.delivery.socket_io import STALL
-from sseapp.errors import OverloadedError, OverrunError, ResetError, ShapeChangedError, SseappError, UnsettledError
+from sseapp.errors import (
+    OverloadedError,
+    OverrunError,
+    ResetError,
+    ShapeChangedError,
+    SseappError,
+    UnsettledError,
+)
 from sseapp.events import sse
 from sseapp.events.ring import FRAME_SIZE
 from sseapp.live.channel import Channel
@@ -22,6 +29,7 @@ from sseapp.live.spool import Spool
 from sseapp.live.stream import Stream, window
 from sseapp.log.cursor import Cursor, Snapshot, encode
 from sseapp.postgres import change_log
+from sseapp.query import after_key
 from sseapp.query.query import Query
 from sseapp.tables.row_json import json_string
 from sseapp.tables.table import Table
@@ -171,8 +179,12 @@ class Subscription(ABC, Generic[AnyChannel]):
 
     def _joined(self) -> AnyChannel:
         """Join the channel of the query, by the tables as they are now."""
-        self._query, channel = self._services.asked(self._path, self._args, self._join)
+        self._query, channel = self._services.asked(self._path, self._args, self._checked)
         return channel
+
+    def _checked(self, table: Table, query: Query) -> AnyChannel:
+        after_key.refuse(query.after_key)
+        return self._join(table, query)
 
     @abstractmethod
     def _join(self, table: Table, query: Query) -> AnyChannel: ...

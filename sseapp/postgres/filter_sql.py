@@ -81,12 +81,31 @@ def order(query: Query, table: Table, alias: str = "t") -> Composable:
     terms = []
     for term in query.order:
         column = table.by_name[term.column]
-        expression: Composable = Identifier(alias, column.name)
-        if column_type(column).comparison is Comparison.CODE_POINT:
-            expression = _sortable(_TEXT.format(expression), table.encoding)
+        expression = ordered(column, alias, table.encoding)
         direction = SQL(" DESC" if term.descending else "") + SQL(" NULLS FIRST" if term.nulls_first else " NULLS LAST")
         terms.append(expression + direction)
     return SQL("ORDER BY ") + SQL(", ").join(terms)
+
+
+def ordered(column: Column, alias: str, encoding: str) -> Composable:
+    """What rows are ordered by if they are ordered by ``column``, in a database of ``encoding``."""
+    name = Identifier(alias, column.name)
+    return _sortable(_TEXT.format(name), encoding) if _is_by_code_point(column) else name
+
+
+def ordered_value(column: Column, literal: Literal, encoding: str) -> Composable:
+    """``literal`` as what compares with :func:`ordered`."""
+    if _is_by_code_point(column) and not encodings.is_utf8(encoding):
+        return _bytes(literal)
+    return Quoted(literal.text)
+
+
+def _is_by_code_point(column: Column) -> bool:
+    return column_type(column).comparison is Comparison.CODE_POINT
+
+
+def _bytes(literal: Literal) -> Composable:
+    return SQL("{}::bytea").format(Quoted("\\x" + literal.text.encode().hex()))
 
 
 def _sortable(text: Composable, encoding: str) -> Composable:
@@ -151,7 +170,7 @@ class _Row:
         has_own_order = operator in ORDERING and not encodings.is_utf8(self._encoding)
         if not has_own_order and self._can_send(literals):
             return _compared(operator, SQL('({}) COLLATE "C"').format(text), literals)
-        values = [SQL("{}::bytea").format(Quoted("\\x" + literal.text.encode().hex())) for literal in literals]
+        values = map(_bytes, literals)
         return _OPERATORS[operator].format(_IN_UTF8.format(text), SQL(", ").join(values))
 
     def _can_send(self, literals: Iterable[Literal]) -> bool:

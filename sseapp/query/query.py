@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sseapp import messages
 from sseapp.errors import BadParameterError, MalformedCursorError
 from sseapp.log import cursor
-from sseapp.query import groups, operands, parameters, window
+from sseapp.query import after_key, groups, operands, parameters, window
 from sseapp.query.conditions import Condition, Source
 from sseapp.query.conditions import parse as parse_condition
 from sseapp.query.filters import Filter
@@ -22,8 +22,22 @@ from sseapp.tables import time_zones
 from sseapp.tables.column_types import DateTimeType, column_type
 from sseapp.tables.row_json import json_string
 from sseapp.tables.table import Column, Table
+from sseapp.tables.value_type import Literal
 
-PARAMETERS = ("start", "end", "tz", "last", "columns", "order", "limit", "snapshot", "after", "wait", "every")
+PARAMETERS = (
+    "start",
+    "end",
+    "tz",
+    "last",
+    "columns",
+    "order",
+    "limit",
+    "snapshot",
+    "after",
+    "after-key",
+    "wait",
+    "every",
+)
 MAX_CONDITIONS = 100
 MAX_WAIT = 60.0
 MIN_EVERY = 0.1
@@ -40,9 +54,9 @@ class Query:
 
     ``filter`` lacks the moving bound of ``last``, which :meth:`filter_at` adds. ``columns`` include the key and have
     the table's order; ``None`` means all. ``order`` ends with the key, so that ``limit`` always cuts at the same row.
-    ``whole`` says that no limit was given: then an event stream of changes begins with all rows.
-    ``wait`` and ``every`` are seconds. Queries with equal ``canonical`` share their changes; those with equal
-    ``result_key`` also share their rows.
+    ``whole`` says that no limit was given: then an event stream of changes begins with all rows. ``wait`` and ``every``
+    are seconds. ``after_key`` is the key after which the rows begin. Queries with equal ``canonical`` share their
+    changes; those with equal ``result_key`` also share their rows.
     """
 
     table: Table
@@ -57,6 +71,7 @@ class Query:
     after: str | None = None
     wait: float = 20.0
     every: float = 1.0
+    after_key: tuple[Literal, ...] | None = None
 
     @property
     def canonical(self) -> str:
@@ -77,7 +92,8 @@ class Query:
             json_string(term.column) + ("d" if term.descending else "a") + ("f" if term.nulls_first else "l")
             for term in self.order
         )
-        return f"{self.canonical}&order={terms}&limit={self.limit}"
+        behind = "" if self.after_key is None else "&after-key=" + ",".join(json_string(v.text) for v in self.after_key)
+        return f"{self.canonical}&order={terms}&limit={self.limit}{behind}"
 
     @property
     def changes_query(self) -> Query:
@@ -131,6 +147,7 @@ def _parse(table: Table, arguments: Iterable[tuple[str, str]], default_limit: in
         whole="limit" not in single,
         snapshot=parameters.switch(single.get("snapshot", "yes"), parameter="snapshot"),
         after=_after(single),
+        after_key=_after_key(table, single),
         wait=parameters.seconds(single.get("wait", "20"), parameter="wait", minimum=0, maximum=MAX_WAIT),
         every=parameters.seconds(single.get("every", "1"), parameter="every", minimum=MIN_EVERY, maximum=MAX_EVERY),
     )
@@ -229,6 +246,16 @@ def _after(single: dict[str, str]) -> str | None:
                 parameter="after",
             ) from None
     return after
+
+
+def _after_key(table: Table, single: dict[str, str]) -> tuple[Literal, ...] | None:
+    if after_key.NAME not in single:
+        return None
+    if "order" in single:
+        raise BadParameterError(
+            "Pages follow the order of the key; leave out order or after-key.", parameter=after_key.NAME
+        )
+    return after_key.parse(single[after_key.NAME], table)
 
 
 def _order(table: Table, text: str | None) -> tuple[OrderTerm, ...]:

@@ -69,6 +69,8 @@ class _Metrics(Collector):
         counters = {
             "batches": ("Batches read from the log.", listener.batches),
             "changes": ("Changes read from the log.", listener.changes),
+            "damaged": ("Changes that could not be read as they are in the log.", listener.damaged),
+            "failures": ("Batches of a table that could not be matched or encoded.", self._runtime.hub.failures),
             "reconnects": ("Times the listener lost its connection.", listener.reconnects),
             "streams_refused": ("Streams and long polls refused because the limit was reached.", stream_limit.refused),
             "streams_cut": ("Clients disconnected because they were too slow.", stream_limit.cut),

@@ -23,6 +23,7 @@ def test_insert_update_delete_truncate(site):
         assert stream.event("snapshot").json == {
             "table": f"public.{table}",
             "key": ["id"],
+            "part": 1,
             "rows": [{"id": 1, "a": "x"}],
             "more": False,
         }

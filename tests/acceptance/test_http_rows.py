@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -161,3 +162,19 @@ def test_the_representation_is_the_one_that_the_client_prefers(newest, negotiate
 @pytest.fixture(scope="module")
 def negotiated(newest):
     return newest.table()
+
+
+def test_pages_by_the_key(site):
+    table = site.table(
+        "a text, b int, v int, PRIMARY KEY (a, b)", rows="('é', 1, 1), ('Z', 2, 2), ('a', 10, 3), ('a', 9, 4)"
+    )
+    seen, after = [], {}
+    while rows := site.rows(table, limit=1, **after):
+        seen.append((rows[0]["a"], rows[0]["b"]))
+        after = {"after-key": json.dumps([rows[0]["a"], rows[0]["b"]])}
+    assert seen == [("Z", 2), ("a", 9), ("a", 10), ("é", 1)]
+    assert site.rows(table, **{"after-key": '["a", 9]', "v": "lt.3"}) == [{"a": "é", "b": 1, "v": 1}]
+    for text in ("[1]", "1", "x", '["a", "x"]', "[[], {}]"):
+        assert site.refused(table, **{"after-key": text})["parameter"] == "after-key"
+    assert site.refused(table, **{"after-key": '["a", 9]', "order": "v"})["parameter"] == "after-key"
+    assert site.refused(table, "changes", **{"after-key": '["a", 9]'})["parameter"] == "after-key"

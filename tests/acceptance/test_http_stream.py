@@ -45,7 +45,7 @@ def test_the_frames_of_changes_and_their_order(site):
         retry, snapshot, *frames = [block.raw for block in stream.blocks if block.fires or block.retry]
         assert retry == b"retry: 200\n\n"
         assert stream.raw.startswith(retry)
-        rows = b'"key":\\["id"\\],"rows":\\[{"id":1,"a":"x"}\\],"more":false'
+        rows = b'"key":\\["id"\\],"part":1,"rows":\\[{"id":1,"a":"x"}\\],"more":false'
         _matches(b'event: snapshot\ndata: {"table":"public.%s",%s}\nid: %s\n\n' % (table.encode(), rows, ID), snapshot)
         _matches(b'event: insert\ndata: {"row":{"id":2,"a":"y"},%s}\nid: %s\n\n' % (AT, ID), frames[0])
         _matches(
@@ -187,3 +187,12 @@ def test_a_server_that_closes_says_bye_to_every_stream(mortal):
     with _ends_with_bye(mortal, promised):
         mortal.host.signal(signal.SIGTERM)
     mortal.host.wait(3)
+
+
+def test_without_a_snapshot_what_commits_behind_the_first_byte_is_told(site):
+    table = site.table()
+    for number in range(20):
+        with site.follow(table, snapshot="no") as stream:
+            stream.block()
+            site.sql(f"INSERT INTO {table} VALUES ({number})")
+            assert stream.event("insert").json["row"]["id"] == number

@@ -42,20 +42,24 @@ class Client:
         self._parser = Parser()
         self._parser.last_id = last_id
         self.heard = Heard(last_id)
+        self._has_rows = bool(
+            last_id or (args and args[0][0] == "snapshot")
+        )  # while they are read there are heartbeats
 
     def hear(self) -> Heard:
         """Take in all there is, to a heartbeat."""
         while True:
             for block in self._parser.feed(next(self._frames)):
                 self._take(block)
-                if block.comments:
+                if block.comments and self._has_rows:
                     return self.heard
 
     def _take(self, block: Block) -> None:
         self.heard.last_id = block.last_id
         if block.name == "reset":
-            self.heard.reset = True
+            self.heard.reset, self._has_rows = True, False
         elif block.name == "snapshot":
+            self._has_rows = not block.json["more"]
             # whose line breaks within a snapshot holds none of it
             self.heard.items += [(row["id"], block.last_id) for row in block.json["rows"]]
         elif block.name == "insert":

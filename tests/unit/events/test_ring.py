@@ -167,3 +167,22 @@ def test_a_ring_is_the_newest_frames_that_fit(sizes, limit):
         assert ring.start == ring.end - len(kept)
         assert ring.read(ring.start) == list(kept)
         assert ring.read(ring.end) == []
+
+
+def test_what_is_skipped_is_missed_by_all_who_are_here():
+    ring = Ring(1000)
+    ring.append(Frame(A, B, raw=b"x"))
+    ring.skip()
+    for number in (0, 1):
+        with pytest.raises(OverrunError):
+            ring.read(number)
+    assert ring.read(ring.end) == []
+    ring.append(Frame(A, B, raw=b"y"))
+    assert [frame.raw for frame in ring.read(2)] == [b"y"]
+
+
+def test_a_frame_says_what_a_client_has_seen_that_was_sent_it():
+    events = (Event("insert", 5, 11, "now"), Event("insert", 7, 11, "now"))
+    assert Frame(A, B, events).cursor() == Cursor(B)
+    assert Frame(A, B, events, complete=False).cursor() == Cursor(B, 7, A)
+    assert Frame(A, B, events, complete=False).cursor(Snapshot(9)) == Cursor(B, 7, Snapshot(9))

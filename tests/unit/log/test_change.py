@@ -161,3 +161,16 @@ def test_the_size_bounds_memory_in_any_script(text):
     row = f'{{"id":1,"note":"{text * 1000}"}}'
     one = event("insert", 15, row)
     assert 3 * one.size >= getsizeof(row) + 2 * len(one.body) >= 2 * one.size
+
+
+def test_a_batch_by_watch_keeps_the_order():
+    changes = tuple(Change(number, 10, watch, "i", None, "{}", "now") for number, watch in enumerate([2, 1, 2]))
+    batch = Batch(Snapshot(1), Snapshot(11), changes)
+    assert batch.by_watch() == {2: (changes[0], changes[2]), 1: (changes[1],)}
+
+
+def test_an_event_is_encoded_once():
+    event = Event("insert", 3, 10, "now", '{"id":1}')
+    event.encode()
+    assert event.body is event.body
+    assert event.body == b'event: insert\ndata: {"row":{"id":1},"at":"now","xid":"10"}\n'

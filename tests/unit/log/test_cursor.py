@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sseapp.errors import MalformedCursorError
-from sseapp.log.cursor import MAX_LENGTH, Cursor, Scope, Snapshot, _check, decode, encode
+from sseapp.log.cursor import MAX_LENGTH, Cursor, Scope, Snapshot, _check, decode, encode, event_number
 
 MOST = (1 << 63) - 1
 SCOPE = Scope.of("7411-1-16384-b0a1", "orders status=eq.paid")
@@ -297,3 +297,24 @@ def test_scopes_differ_by_epoch_and_by_question():
     assert len({scope.epoch for scope in scopes}) == 3
     assert len({scope.query for scope in scopes}) == 3
     assert Scope.of("a", "x") == Scope.of("a", "x")
+
+
+@pytest.mark.parametrize(
+    ("cursor", "following"),
+    [
+        (Cursor(Snapshot(9)), 0),
+        (Cursor(Snapshot(9), event_number(7)), 8),
+        (Cursor(Snapshot(9), event_number(7, first=True)), 7),
+        (Cursor.behind(7, Snapshot(9), Snapshot(5)), 8),
+    ],
+)
+def test_the_next_change_is_the_first_that_was_not_told_to_its_end(cursor, following):
+    assert cursor.next_change == following
+
+
+def test_who_is_behind_a_change_has_seen_both_its_events():
+    cursor = Cursor.behind(7, Snapshot(9), Snapshot(5))
+    assert cursor == Cursor(Snapshot(9), event_number(7), Snapshot(5))
+    assert cursor.sees(8, event_number(7, first=True))
+    assert cursor.sees(8, event_number(7))
+    assert not cursor.sees(8, event_number(8, first=True))

@@ -38,7 +38,7 @@ _OPERATORS = {
 }
 _EQUALITIES = (Operator.EQ, Operator.IN)
 _EXACT = (*_EQUALITIES, Operator.NEQ, Operator.NOT_IN)
-_IN_UTF8 = SQL("convert_to({}, 'UTF8')")
+_IN_UTF8 = SQL("sseapp.utf8({})")
 _OUTPUT = SQL("CASE WHEN num_nulls({0}) = 0 THEN format('%s', {0}) END")
 _TEXT = SQL("{}::text")
 _JSON_TEXT = SQL("to_json({}) #>> '{{}}'")

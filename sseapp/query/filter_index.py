@@ -64,7 +64,8 @@ class FilterIndex(Generic[T]):
         found: list[_Entry[T]] = []
         self._root.collect(row, found)
         # an OR is found once under each of its parts that is true
-        return [item for entry in dict.fromkeys(found) if entry.filter.accepts(row) for item in entry.items]
+        entries = found if len(found) < 2 else dict.fromkeys(found)  # noqa: PLR2004
+        return [item for entry in entries if entry.filter.accepts(row) for item in entry.items]
 
     def _use(self, filter_: Filter) -> None:
         for key, operand in filter_.operands.items():

@@ -28,7 +28,8 @@ class Filter:
     columns: tuple[str, ...] = field(init=False, compare=False, repr=False)
     operands: dict[str, Operand] = field(init=False, compare=False, repr=False)
     _types: dict[str, ValueType] = field(init=False, compare=False, repr=False)
-    _tests: tuple[_RowTest, ...] = field(init=False, compare=False, repr=False)
+    _tests: tuple[tuple[str, operators.Test], ...] = field(init=False, compare=False, repr=False)
+    _groups: tuple[_RowTest, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         terms = normalized(AND, self.terms)
@@ -39,7 +40,8 @@ class Filter:
             "columns": tuple(sorted({operand.column.name for operand in operands.values()})),
             "operands": operands,
             "_types": {key: operand.value_type for key, operand in operands.items()},
-            "_tests": tuple(map(_row_test, terms)),
+            "_tests": tuple(_leaf_test(term) for term in terms if isinstance(term, Condition)),
+            "_groups": tuple(_row_test(term) for term in terms if isinstance(term, Group)),
         }.items():
             object.__setattr__(self, name, value)
 
@@ -52,10 +54,10 @@ class Filter:
 
     def accepts(self, row: Mapping[str, Value]) -> bool:
         """The same for a row whose values are parsed, by the keys of its operands."""
-        for test in self._tests:  # noqa: SIM110 - a generator would double the cost
-            if not test(row):
+        for key, test in self._tests:  # a generator would double the cost
+            if not test(row[key]):
                 return False
-        return True
+        return not self._groups or all(test(row) for test in self._groups)
 
     def with_conditions(self, conditions: Iterable[Condition]) -> Filter:
         """This filter with more conditions."""
@@ -68,5 +70,11 @@ def _row_test(term: Term) -> _RowTest:
         if term.kind == OR:
             return lambda row: any(test(row) for test in tests)
         return lambda row: all(test(row) for test in tests)
-    key, test = term.operand.key, operators.test(term.operator, [literal.value for literal in term.literals])
+    key, test = _leaf_test(term)
     return lambda row: test(row[key])
+
+
+def _leaf_test(condition: Condition) -> tuple[str, operators.Test]:
+    """The key of a row's value, and the test of it."""
+    literals = [literal.value for literal in condition.literals]
+    return condition.operand.key, operators.test(condition.operator, literals)

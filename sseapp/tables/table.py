@@ -26,7 +26,8 @@ class Column:
     @property
     def has_json_paths(self) -> bool:
         """Whether ``->`` can follow the column: rows show it as a JSON object or array."""
-        return self.kind in ("a", "c") or (self.kind == "b" and self.base in ("json", "jsonb"))
+        is_json = self.kind == "b" and self.base in ("json", "jsonb")
+        return not self.as_text and (is_json or self.kind in ("a", "c"))
 
 
 @dataclass(frozen=True, slots=True)

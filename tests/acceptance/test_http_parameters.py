@@ -194,7 +194,7 @@ REFUSED = [
     ({"nonsense": "eq.1"}, "nonsense", "columns"),
     ({"id": "1"}, "id", "eq"),
     ({"id": "like.1"}, "id", "eq"),
-    ({"id": "not.eq.1"}, "id", "neq"),
+    ({"id": "not.1"}, "id", "did you mean"),
     ({"id": "eq.one"}, "id", "integer"),
     ({"id": "eq.99999999999"}, "id", ""),
     ({"id": "in.1,2"}, "id", "in.("),

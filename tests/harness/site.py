@@ -154,9 +154,14 @@ class Site:
 
 
 @contextmanager
-def site(server: Server, kind: str = "gevent", options: tuple[str, ...] = (), **settings: Any) -> Iterator[Site]:
-    """Serve a fresh database with sseapp installed; the rest as :class:`~harness.servers.Host` takes it."""
-    with server.database() as dsn:
+def site(
+    server: Server, kind: str = "gevent", options: tuple[str, ...] = (), database: str = "", **settings: Any
+) -> Iterator[Site]:
+    """Serve a fresh database with sseapp installed, created with the options ``database``.
+
+    The rest is as :class:`~harness.servers.Host` takes it.
+    """
+    with server.database(database) as dsn:
         connection = Connection(dsn)
         schema.install(connection)
         connection.close()

@@ -12,6 +12,7 @@ from psycopg2.sql import SQL, Literal
 from sseapp.errors import BadParameterError
 from sseapp.postgres import catalog, filter_sql, schema
 from sseapp.postgres.database import Connection
+from sseapp.postgres.raw_text import readable
 from sseapp.query.query import parse as parse_query
 from sseapp.tables.row_json import members
 from sseapp.tables.table import Column, Table
@@ -49,6 +50,7 @@ def _table(encoding):
 def encoded(request, server):
     options = f"ENCODING '{request.param}' LOCALE_PROVIDER libc LOCALE 'C'"
     with server.database(options) as dsn, closing(Connection(dsn)) as connection:
+        schema.install(connection)
         connection.query("CREATE TABLE t (t text, c char(9), j json, b jsonb)")
         yield request.param, connection
 
@@ -116,9 +118,37 @@ def test_an_order_goes_by_code_point(encoded):
 
 def test_the_catalog_says_which_encoding_it_is(encoded):
     encoding, connection = encoded
-    schema.install(connection)
     watch = schema.watch(connection, "t")
     assert catalog.load(connection)[watch].encoding == encoding
+
+
+POISONED = [
+    *(
+        f"{operator}.{text}"
+        for operator in ("eq", "neq", "gt", "gte", "lt", "lte")
+        for text in ("x", "x\ufffdy", "\uffff")
+    ),
+    *("in.(x\ufffdy,a)", "like.x%", "like.x_y"),
+]
+
+
+@pytest.mark.parametrize("encoded", ["WIN1252"], indirect=True)
+def test_a_byte_without_a_character_is_compared_as_it_is_shown(encoded):
+    encoding, connection = encoded
+    table = _table(encoding)
+    connection.query(
+        "INSERT INTO t (t) VALUES ('x');"
+        "INSERT INTO t SELECT v, v, json_build_object('k', v) FROM convert_from('\\x788179', 'WIN1252') v"
+    )
+    filters = [parse_query(table, [(name, text)]).filter for name in ("t", "c", "j->>k") for text in POISONED]
+    flags = SQL(", ").join(filter_sql.clause(filter_, table, "t") for filter_ in filters)
+    order = filter_sql.order(parse_query(table, [("order", "t")]), table)
+    statement = SQL("SELECT sseapp.sendable(row_to_json(t.*)::text), ARRAY[{}] FROM t AS t {}").format(flags, order)
+    rows = connection.query(statement)
+    assert [members(readable(row))["t"] for row, _ in rows] == ['"x"', '"x\ufffdy"']
+    for row, chosen in rows:
+        for filter_, by_sql in zip(filters, chosen, strict=True):
+            assert filter_.matches(members(readable(row))) == bool(by_sql), filter_.canonical
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from sseapp.tables.row_json import members
 from sseapp.tables.table import Column, Table
 
 QUICK = settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     database=None,
     derandomize=True,
@@ -165,6 +165,14 @@ def connection(request, clusters):
         )
         yield connection
         connection.close()
+
+
+def test_an_index_on_a_path_serves(connection):
+    connection.query("CREATE INDEX ON docs ((b ->> 'a')); SET enable_seqscan = off")
+    for text in ("eq.x", "in.(x,y)"):
+        clause = filter_sql.clause(parse_query(TABLE, [("b->>a", text)]).filter, TABLE, "t")
+        plan = connection.query(SQL("EXPLAIN SELECT FROM docs t WHERE {}").format(clause))
+        assert any("Index Cond" in line for (line,) in plan), plan
 
 
 def _insertable(row):

@@ -127,8 +127,8 @@ SERVED = (
 
 
 def test_ordinary_indexes_serve(connection):
-    connection.query("SET enable_seqscan = off")
-    for argument in SERVED:
+    connection.query('SET enable_seqscan = off; CREATE INDEX ON orders (word COLLATE "C")')
+    for argument in (*SERVED, ("word", "like.a%"), ("word", "gt.a")):
         clause = filter_sql.clause(parse_query(TABLE, [argument]).filter, TABLE, "t")
         plan = connection.query(SQL("EXPLAIN SELECT FROM orders t WHERE {}").format(clause))
         assert any("Index Cond" in line for (line,) in plan), (argument, plan)

@@ -26,6 +26,29 @@ AS $body$
     SELECT CASE WHEN pg_catalog.getdatabaseencoding() = 'UTF8' THEN value ELSE sseapp.checked(value) END
 $body$;
 
+-- The UTF-8 of a text, to compare it by code point in a database of another encoding. What is no character there becomes U+FFFD, as in
+-- the rows that subscribers get.
+CREATE OR REPLACE FUNCTION sseapp.utf8(value text) RETURNS bytea
+LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    one text;
+    bytes bytea := '';
+BEGIN
+    RETURN convert_to(value, 'UTF8');
+EXCEPTION WHEN data_exception THEN
+    FOREACH one IN ARRAY string_to_array(value, NULL) LOOP
+        BEGIN
+            bytes := bytes || convert_to(one, 'UTF8');
+        EXCEPTION WHEN data_exception THEN
+            bytes := bytes || '\xefbfbd'::bytea;
+        END;
+    END LOOP;
+    RETURN bytes;
+END
+$body$;
+
 -- The log's rows that the caller sees and the snapshot (beyond: its xmax, xip) does not, in no order. "ended" are those of xip that have
 -- ended since: a large one's rows that goes on are not walked over by each read.
 CREATE OR REPLACE FUNCTION sseapp.unseen(beyond xid8, ended xid8[]) RETURNS SETOF sseapp.change

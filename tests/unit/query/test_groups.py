@@ -24,6 +24,7 @@ COLUMNS = (
     Column("j", "jsonb", "jsonb"),
     Column("tags", "text[]", "_text", "a"),
     Column("size", "box", "box"),
+    Column("shape", "geometry[]", "_geometry", "a", as_text=True),
 )
 TABLE = Table(1, 1, "public", "t", None, None, COLUMNS, 0)
 
@@ -91,6 +92,7 @@ REFUSED = [
     (("or", '(s.eq.x")'), "A comma or a closing parenthesis is missing"),
     (("s->a", "eq.1"), "is text; -> works on json, jsonb, arrays and composites only"),
     (("size->a", "eq.1"), "-> works on json"),
+    (("shape->0", "eq.1"), "-> works on json"),
     (("nope->a", "eq.1"), "'nope->a' is not a column"),
     (("->a", "eq.1"), "is not a column"),
     (("j->", "eq.1"), "is not a path|is not a column"),

@@ -110,24 +110,24 @@ def _statement(name: str, table: Table, query: Query, filter_: Filter, **parts: 
         watch=sql.Literal(table.watch),
         columns=sql.SQL(", ").join(filter_sql.selected(column, "t") for column in columns),
         table=_name(table),
-        where=sql.SQL(" AND ").join([filter_sql.clause(filter_, table, "t"), *_behind(query)]),
+        where=_where(table, query, filter_),
         order=filter_sql.order(query, table),
         **parts,
     )
 
 
-def _behind(query: Query) -> list[sql.Composable]:
-    """The condition that rows lie behind the key of ``after-key``, in the order of the query, which is the key's."""
+def _where(table: Table, query: Query, filter_: Filter) -> sql.Composable:
+    """The filter, and that rows follow the key of ``after-key`` in the order of the query, which is the key's."""
+    clause = filter_sql.clause(filter_, table, "t")
     if query.after_key is None:
-        return []
-    table = query.table
+        return clause
     key = [table.by_name[name] for name in table.key or ()]
     columns = sql.SQL(", ").join(filter_sql.ordered(column, "t", table.encoding) for column in key)
     values = sql.SQL(", ").join(
         filter_sql.ordered_value(column, value, table.encoding)
         for column, value in zip(key, query.after_key, strict=True)
     )
-    return [sql.SQL("({}) > ({})").format(columns, values)]
+    return sql.SQL("{} AND ({}) > ({})").format(clause, columns, values)
 
 
 def _name(table: Table) -> sql.Composable:

@@ -50,7 +50,7 @@ def test_what_is_no_key_is_refused(table, text):
 
 def test_pages_go_by_the_key_alone_and_are_of_json_alone():
     query = parse_query(ONE, [("after-key", "[42]"), ("limit", "10")])
-    assert query.result_key != parse_query(ONE, [("limit", "10")]).result
+    assert query.result_key != parse_query(ONE, [("limit", "10")]).result_key
     assert not query.whole
     with pytest.raises(BadParameterError, match="order of the key"):
         parse_query(ONE, [("after-key", "[42]"), ("order", "id")])

@@ -17,6 +17,7 @@ from sseapp.log.cursor import Cursor
 from sseapp.postgres import change_log, schema, statements
 from sseapp.postgres.change_log import ChangeLog
 from sseapp.postgres.database import Connection
+from sseapp.postgres.raw_text import readable
 from sseapp.process import Runtime
 
 _CANARY = "sseapp_doctor.canary"
@@ -117,16 +118,21 @@ def _tables(connection: Connection) -> Iterator[Finding]:
             "Publish your tables by name or by schema instead of FOR ALL TABLES, or install sseapp on the subscriber."
         )
         yield Finding("publications", None, f"{publications} publishes the change log.", advice)
+    for name, count in connection.query(_named("damaged")):
+        text = f"{count} of its changes in the log hold bytes that are not valid in this database's encoding."
+        advice = "Subscribers get U+FFFD in their place. Correct the rows, or use a database with the encoding UTF8."
+        yield Finding(f"table {readable(name)}", None, text, advice)
     rows = connection.query(_named("tables"))
     if not rows:
         yield Finding("tables", None, "No table is watched yet.", "`python -m sseapp watch TABLE --range COLUMN`")
-    for name, readable, trouble, has_key, range_column, indexed in rows:
+    for raw_name, may_read, trouble, has_key, range_column, indexed in rows:
+        name = readable(raw_name)
         step = f"table {name}"
-        if not readable:
+        if not may_read:
             yield Finding(step, False, "This role may not read the table.", f"GRANT SELECT ON {name} to the role.")
         elif trouble:
             advice = f"Run `watch {name}` again, or enable the triggers (ENABLE ALWAYS TRIGGER)."
-            yield Finding(step, False, trouble, advice if "trigger" in trouble else "")
+            yield Finding(step, False, readable(trouble), advice if "trigger" in trouble else "")
         elif not has_key:
             advice = "Add a primary key, so that an update need not compare all columns."
             yield Finding(step, None, "It has no key, so its rows are told apart by all their columns.", advice)

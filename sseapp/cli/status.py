@@ -10,6 +10,7 @@ from typing import Any
 
 from sseapp.postgres import change_log, statements
 from sseapp.postgres.database import Connection
+from sseapp.postgres.raw_text import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +137,18 @@ def details(connection: Connection) -> Details:
 
 
 def _table(row: tuple[Any, ...], changes: dict[int, int], total: int) -> WatchedTable:
-    schema, name, key, range_, hidden, only, trouble, since, watch, generation, see_all = row
+    schema, name, key, range_, hidden, only, trouble, since, watch, generation, see_all = map(_readable, row)
     share = changes.get(watch, 0) / total
     return WatchedTable(
         f"{schema}.{name}", key, range_, hidden or [], only, trouble, since, watch, generation, see_all, share
     )
+
+
+def _readable(value: Any) -> Any:
+    """``value`` without bytes that are no text, whether it is a text, a list of texts, or something else."""
+    if isinstance(value, list):
+        return [readable(each) for each in value]
+    return readable(value) if isinstance(value, str) else value
 
 
 def _named(name: str) -> str:

@@ -55,6 +55,7 @@ class Subscription(ABC, Generic[AnyChannel]):
         "_path",
         "_query",
         "_services",
+        "_unsent",
         "handed_over",
         "occupies_host",
         "progress",
@@ -67,6 +68,7 @@ class Subscription(ABC, Generic[AnyChannel]):
         self._path = path
         self._args = tuple(args)
         self._closed = False
+        self._unsent = b""  # what an error kept from being sent, and must not be lost
         self._begun = b""  # what is sent with the first byte
         self.handed_over = False  # whoever it is handed over to closes it
         self.occupies_host = occupies_host
@@ -120,7 +122,7 @@ class Subscription(ABC, Generic[AnyChannel]):
             if not begun:
                 yield refused_stream(failure, retry)
             elif at_end_of_event:
-                yield sse.comment(failure.public) + self.ending()
+                yield self._unsent + sse.comment(failure.public) + self.ending()
 
     def cut(self) -> None:
         """Count and log that the client has taken nothing for too long. Its cursor brings it back."""
@@ -156,8 +158,16 @@ class Subscription(ABC, Generic[AnyChannel]):
         if not isinstance(error, ResetError):
             return None
         if self._channel.reason is not None or isinstance(error, ShapeChangedError):
-            self._rejoin()
+            try:
+                self._rejoin()
+            except SseappError:
+                self._unsent = self._discard(error.reason)
+                raise
         return error.reason
+
+    def _discard(self, reason: str) -> bytes:  # noqa: ARG002  # only changes have something to say
+        """What tells the client to discard its rows, though no others follow."""
+        return b""
 
     def _follow(self) -> Iterator[bytes]:
         """What comes, as it comes; and heartbeats while nothing does."""
@@ -231,6 +241,9 @@ class ChangesStream(Subscription[Stream]):
     def _leave(self, channel: Stream) -> None:
         self._services.hub.leave(channel)
 
+    def _discard(self, reason: str) -> bytes:
+        return reset(reason) if self._informed else b""
+
     def _enter(self, reason: str | None) -> Iterator[bytes]:
         stream, cursor = self._channel, self._cursor
         self._cursor = None
@@ -263,7 +276,7 @@ class ChangesStream(Subscription[Stream]):
                 self._start_at(piece.frame_number, piece.upto, has_id=piece.has_id)
 
     def _snapshot(self, stream: Stream, reason: str | None) -> Iterator[bytes]:
-        begin = b"" if reason is None else sse.event("reset", f'{{"reason":{json_string(reason)}}}')
+        begin = b"" if reason is None else reset(reason)
         snapshots, query = self._services.snapshots, self._query  # the stream is shared with other orders and limits
         spool = snapshots.join(stream, query)
         try:
@@ -278,7 +291,12 @@ class ChangesStream(Subscription[Stream]):
         """The bytes of ``spool``, as they come; between events a heartbeat where none come, and the end of all."""
         offset, is_last, between = 0, False, True
         while not (is_last or (between and self._services.closing.is_set())):
-            chunk, is_last = spool.read(offset, self._services.settings.heartbeat)
+            try:
+                chunk, is_last = spool.read(offset, self._services.settings.heartbeat)
+            except SseappError as error:
+                if not isinstance(error, ResetError):
+                    self._unsent = begin
+                raise
             offset += len(chunk)
             if chunk or between:
                 yield begin + (chunk or sse.HEARTBEAT)
@@ -313,6 +331,11 @@ class RowsStream(Subscription[LiveResult]):
         del reason  # the next result holds everything
         self.progress = Progress(self._channel)
         return iter(())
+
+
+def reset(reason: str) -> bytes:
+    """The event that tells a client to discard its rows."""
+    return sse.event("reset", f'{{"reason":{json_string(reason)}}}')
 
 
 def pieces(data: bytes) -> Iterator[bytes]:

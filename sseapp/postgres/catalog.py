@@ -12,6 +12,7 @@ from sseapp.errors import BadParameterError, DatabaseError, NotFoundError
 from sseapp.messages import excerpt
 from sseapp.postgres import statements
 from sseapp.postgres.database import Connection
+from sseapp.postgres.raw_text import readable
 from sseapp.tables.table import Column, Table
 
 _NAME = r'("(?:[^"]|"")+"|[^"./]+)'
@@ -108,9 +109,11 @@ def _unquoted(part: str) -> str:
 def _table(rows: list[tuple[Any, ...]]) -> Table:
     watch, oid, schema, name, key, range_, generation, reason, only, place, encoding, *_ = rows[0]
     columns = tuple(
-        Column(name, type_, base, kind, tuple(labels), as_text) for *_, name, type_, base, kind, labels, as_text in rows
+        Column(name, type_, base, kind, tuple(map(readable, labels)), as_text)
+        for *_, name, type_, base, kind, labels, as_text in rows
     )
     key = key and tuple(key)
+    reason = reason and readable(reason)
     return Table(watch, oid, schema, name, key, range_, columns, generation, only, place, reason, encoding)
 
 

@@ -99,6 +99,7 @@ POISONS = (
         "a column's name not UTF-8",
         r"DO $$ BEGIN EXECUTE format('ALTER TABLE poisoned RENAME a TO %I', E'caf\xe9'); END $$",
         "SQL_ASCII",
+        readable=False,
     ),
     Poison(
         "a table's name not UTF-8",

@@ -78,6 +78,7 @@ SET lock_timeout = '20ms'
 AS $body$
 DECLARE
     known sseapp.watched_table;
+    hint text;
 BEGIN
     SELECT w.* INTO known FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation
     WHERE w.id > number AND w.trigger[1] = 'log_rows' AND NOT sseapp.is_plain(w.relation)
@@ -92,7 +93,8 @@ BEGIN
         EXCEPTION WHEN lock_not_available OR deadlock_detected OR insufficient_privilege THEN
             RAISE LOG 'sseapp: % goes over to triggers of rows later: %', known.relation, SQLERRM;
         WHEN OTHERS THEN
-            PERFORM sseapp.note_failure(known.id, SQLSTATE, SQLERRM);
+            GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+            PERFORM sseapp.note_failure(known.id, SQLSTATE, concat_ws(' ', SQLERRM, nullif(hint, '')));
         END;
     END IF;
     RETURN known.id;

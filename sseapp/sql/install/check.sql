@@ -134,6 +134,7 @@ AS $body$
 DECLARE
     candidates integer[];
     candidate integer;
+    hint text;
     told integer := 0;
 BEGIN
     PERFORM sseapp.mark_crash();
@@ -149,7 +150,8 @@ BEGIN
         BEGIN
             told := told + sseapp.check_shape(candidate)::integer;
         EXCEPTION WHEN OTHERS THEN
-            told := told + sseapp.note_failure(candidate, SQLSTATE, SQLERRM)::integer;
+            GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+            told := told + sseapp.note_failure(candidate, SQLSTATE, concat_ws(' ', SQLERRM, nullif(hint, '')))::integer;
         END;
     END LOOP;
     RETURN told;
@@ -208,7 +210,10 @@ BEGIN
         DELETE FROM sseapp.entangled_table e WHERE e.relation = known.relation;
         PERFORM sseapp.drop_functions(known.id);
     ELSE
-        UPDATE sseapp.watched_table w SET shape = now, failure = NULL WHERE w.id = known.id;
+        -- one that could not go over to triggers of rows has failed until it can
+        UPDATE sseapp.watched_table w
+        SET shape = now, failure = CASE WHEN w.trigger[1] = 'log_rows' AND NOT sseapp.is_plain(w.relation) THEN w.failure END
+        WHERE w.id = known.id;
         PERFORM sseapp.count_losses(known.id);
         IF known.shape -> 'stamp' IS DISTINCT FROM now -> 'stamp' THEN
             PERFORM sseapp.write_functions(known.id);

@@ -110,6 +110,21 @@ BEGIN
 END
 $body$;
 
+-- Whether clients can be told the table's names. A database of SQL_ASCII, for one, takes names that are not UTF-8.
+CREATE OR REPLACE FUNCTION sseapp.has_readable_names(relation oid) RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN getdatabaseencoding() = 'UTF8' OR NOT EXISTS (
+        SELECT FROM (SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
+                     UNION ALL SELECT c.relname::text FROM pg_class c WHERE c.oid = relation
+                     UNION ALL SELECT v.attname::text FROM sseapp.visible_column v WHERE v.attrelid = relation
+                     UNION ALL SELECT format_type(v.atttypid, v.atttypmod) FROM sseapp.visible_column v WHERE v.attrelid = relation) t(name)
+        WHERE sseapp.sendable(t.name) <> t.name);
+END
+$body$;
+
 -- The shape of each watched table that is there (or of one).
 CREATE OR REPLACE FUNCTION sseapp.shapes(one integer DEFAULT NULL) RETURNS TABLE (watch integer, shape jsonb)
 LANGUAGE plpgsql STABLE

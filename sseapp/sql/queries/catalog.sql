@@ -20,17 +20,17 @@ SELECT coalesce(
 -- name: load
 -- To be read after check_shapes, which counts the generation up where the catalog differs from what it was.
 -- A row for each visible column of each watched table, in the table's order. Tables whose row-level security was
--- switched on after the watch are left out.
+-- switched on after the watch are left out, and those with names that cannot be sent.
 SELECT w.id, w.relation::oid::bigint, n.nspname, c.relname,
        (SELECT array_agg(a.attname::text ORDER BY k.place)
         FROM jsonb_array_elements_text(nullif(s.shape -> 'key', 'null')) WITH ORDINALITY k(number, place)
         JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum = k.number::smallint),
        (SELECT r.attname FROM sseapp.visible_column r WHERE r.watch = w.id AND r.attnum = w.range_attnum),
-       sseapp.generation(w.id), w.reason, c.relkind <> 'p',
+       sseapp.generation(w.id), sseapp.sendable(w.reason), c.relkind <> 'p',
        array_position(current_schemas(false), n.nspname), getdatabaseencoding(),
        v.attname, format_type(v.atttypid, v.atttypmod), b.typname,
        CASE WHEN b.typcategory = 'A' THEN 'a' ELSE b.typtype::text END,
-       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder),
+       ARRAY(SELECT sseapp.sendable(e.enumlabel::text) FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder),
        sseapp.form(v.atttypid) = 't'
 FROM sseapp.watched_table w
 JOIN sseapp.shapes() s ON s.watch = w.id
@@ -38,5 +38,5 @@ JOIN pg_class c ON c.oid = w.relation
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN sseapp.visible_column v ON v.watch = w.id
 JOIN pg_type b ON b.oid = sseapp.base_type(v.atttypid)
-WHERE w.see_all OR NOT c.relrowsecurity
+WHERE (w.see_all OR NOT c.relrowsecurity) AND sseapp.has_readable_names(w.relation)
 ORDER BY w.id, v.attnum;

@@ -16,13 +16,22 @@ SELECT has_schema_privilege('sseapp', 'USAGE') AND has_table_privilege('sseapp.c
 
 -- name: tables
 -- Each watched table: may this role read it, are our triggers in place, does it have a key, the range column, and does that have an index.
-SELECT w.schema || '.' || w."table", has_table_privilege(t.relation, 'SELECT'),
-       w.trouble,
+SELECT sseapp.sendable(w.schema || '.' || w."table"), has_table_privilege(t.relation, 'SELECT'),
+       sseapp.sendable(w.trouble),
        w.key IS NOT NULL,
-       w.range_column,
+       sseapp.sendable(w.range_column),
        w.range_column IS NULL OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.relation AND i.indkey[0] = t.range_attnum)
 FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%I.%I', w.schema, w."table")::regclass
 ORDER BY 1;
+
+-- name: damaged
+-- The tables with changes in the log whose bytes are not what the database's encoding says, and how many. A look at the newest ones: all
+-- may be a gigabyte. None in a database of UTF-8.
+SELECT sseapp.sendable(n.nspname || '.' || c.relname), count(*)
+FROM (SELECT l.* FROM sseapp.change l ORDER BY l.id DESC LIMIT CASE getdatabaseencoding() WHEN 'UTF8' THEN 0 ELSE 10000 END) l
+JOIN sseapp.watched_table w ON w.id = l.watch JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE sseapp.sendable(l.old) <> l.old OR sseapp.sendable(l.new) <> l.new
+GROUP BY 1 ORDER BY 1;
 
 -- name: create_canary
 CREATE SCHEMA sseapp_doctor;

@@ -2,7 +2,12 @@
 
 -- name: watched
 -- Each watched table, and how it is watched.
-SELECT w.schema, w."table", w.key, w.range_column, w.hidden, w.only_columns, w.trouble, w.since, t.id, t.generation, t.see_all
+SELECT sseapp.sendable(w.schema), sseapp.sendable(w."table"),
+       CASE WHEN w.key IS NOT NULL THEN ARRAY(SELECT sseapp.sendable(k) FROM unnest(w.key) k) END,
+       sseapp.sendable(w.range_column),
+       ARRAY(SELECT sseapp.sendable(h) FROM unnest(w.hidden) h),
+       CASE WHEN w.only_columns IS NOT NULL THEN ARRAY(SELECT sseapp.sendable(o) FROM unnest(w.only_columns) o) END,
+       sseapp.sendable(w.trouble), w.since, t.id, t.generation, t.see_all
 FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%I.%I', w.schema, w."table")::regclass
 ORDER BY 1, 2;
 

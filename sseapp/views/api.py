@@ -13,8 +13,10 @@ from werkzeug.http import parse_accept_header
 from werkzeug.routing import PathConverter
 
 from sseapp.delivery import gunicorn_socket, long_poll
+from sseapp.delivery.changes_stream import ChangesStream
+from sseapp.delivery.rows_stream import RowsStream
 from sseapp.delivery.services import Services
-from sseapp.delivery.subscription import ChangesStream, RowsStream, refused_stream
+from sseapp.delivery.subscription import refused_stream
 from sseapp.errors import BadParameterError, NotAcceptableError, NotInstalledError, UnavailableError
 from sseapp.process import Process, Runtime
 from sseapp.tables.table import Table

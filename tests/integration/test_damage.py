@@ -9,7 +9,7 @@ import pytest
 from harness.clusters import wait_until
 from harness.running import Running, prepare
 
-from sseapp.delivery.subscription import ChangesStream
+from sseapp.delivery.changes_stream import ChangesStream
 from sseapp.events import event as event_module
 from sseapp.live import hub as hub_module
 from sseapp.query.filter_index import FilterIndex

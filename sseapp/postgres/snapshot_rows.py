@@ -110,19 +110,20 @@ def _statement(name: str, table: Table, query: Query, filter_: Filter, **parts: 
         watch=sql.Literal(table.watch),
         columns=sql.SQL(", ").join(sql.Identifier("t", name) for name in names),
         table=_name(table),
-        where=sql.SQL(" AND ").join([filter_sql.clause(filter_, table, "t"), *_behind(query)]),
+        where=_where(table, query, filter_),
         order=filter_sql.order(query, table),
         **parts,
     )
 
 
-def _behind(query: Query) -> list[sql.Composable]:
-    """The condition that rows lie behind the key of ``after-key``, in the order of the query, which is the key's."""
+def _where(table: Table, query: Query, filter_: Filter) -> sql.Composable:
+    """The filter's condition; and with ``after-key`` that rows lie behind that key, in the order of the key."""
+    clause = filter_sql.clause(filter_, table, "t")
     if query.after_key is None:
-        return []
-    columns = sql.SQL(", ").join(filter_sql.ordered(query.table.by_name[name], "t") for name in query.table.key or ())
+        return clause
+    columns = sql.SQL(", ").join(filter_sql.ordered(table.by_name[name], "t") for name in table.key or ())
     values = sql.SQL(", ").join(sql.Literal(value.text) for value in query.after_key)
-    return [sql.SQL("({}) > ({})").format(columns, values)]
+    return sql.SQL("{} AND ({}) > ({})").format(clause, columns, values)
 
 
 def _name(table: Table) -> sql.Composable:

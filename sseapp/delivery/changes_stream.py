@@ -101,9 +101,11 @@ class ChangesStream(Subscription[Stream]):
         while not (is_last or (between and self._services.closing.is_set())):
             chunk, is_last = spool.read(offset, self._services.settings.heartbeat)
             offset += len(chunk)
-            if chunk or between:
-                yield begin + (chunk or sse.HEARTBEAT)
-                begin, between = b"", not chunk or chunk.endswith(b"\n\n")
+            if chunk:
+                yield begin + chunk
+                begin, between = b"", chunk.endswith(b"\n\n")
+            elif between:
+                yield sse.HEARTBEAT
 
     def _from_now(self, stream: Stream) -> bytes:
         def read() -> tuple[int, str | None, Snapshot]:

@@ -11,7 +11,7 @@ from time import monotonic
 
 from sseapp import concurrency
 from sseapp.config import Settings
-from sseapp.delivery.subscription import ChangesStream
+from sseapp.delivery.changes_stream import ChangesStream
 from sseapp.errors import MissingRightError, SseappError
 from sseapp.log.cursor import Cursor
 from sseapp.postgres import change_log, schema, statements

@@ -2,5 +2,5 @@
 
 Nouns: services, subscription, progress, client, group, broadcaster, long poll, stream limit.
 Imported by ``process`` and the faces (``views``, ``cli``). Imports ``live`` and below.
-Start at ``subscription.py``; ``broadcaster.py`` is where a slow client is cut.
+Start at ``changes_stream.py``; ``broadcaster.py`` writes the live part to all clients.
 """

@@ -66,6 +66,8 @@ class Client:
             socket_io.write_all(self.descriptor, socket_io.chunk(b"") if self.chunked else b"")
         except HandedOverError:
             handed_back = True
+        except TimeoutError:
+            self.subscription.cut()
         except OSError:
             pass  # the client has gone
         except Exception:  # noqa: BLE001  # logged, and the client comes back by its cursor

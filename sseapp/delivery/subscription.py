@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from sseapp.backoff import jittered
-from sseapp.delivery.progress import LogProgress, Progress
+from sseapp.delivery.progress import Progress
 from sseapp.delivery.services import TRIES, Services
 from sseapp.delivery.socket_io import STALL
 from sseapp.errors import (
@@ -23,15 +23,8 @@ from sseapp.errors import (
 from sseapp.events import sse
 from sseapp.events.ring import FRAME_SIZE
 from sseapp.live.channel import Channel
-from sseapp.live.replay import opened
-from sseapp.live.result import LiveResult
-from sseapp.live.spool import Spool
-from sseapp.live.stream import Stream, window
-from sseapp.log.cursor import Cursor, Snapshot, encode
-from sseapp.postgres import change_log
 from sseapp.query import after_key
 from sseapp.query.query import Query
-from sseapp.tables.row_json import json_string
 from sseapp.tables.table import Table
 
 _log = logging.getLogger(__name__)
@@ -205,137 +198,6 @@ class Subscription(ABC, Generic[AnyChannel]):
     @abstractmethod
     def _enter(self, reason: str | None) -> Iterator[bytes]:
         """Bring the client up to a frame of the channel; ``reason`` says why it starts again, if it does."""
-
-
-class ChangesStream(Subscription[Stream]):
-    """The event stream of ``/tables/<table>/changes``. ``last_event_id`` is what the client says it saw last.
-
-    It begins with what the client missed, or a snapshot; or, with ``snapshot=no``, with where the log ends. That is
-    read before the answer begins: what commits behind its first byte is told.
-    """
-
-    __slots__ = ("_cursor", "_informed")
-
-    def __init__(
-        self,
-        services: Services,
-        path: str,
-        args: Iterable[tuple[str, str]],
-        last_event_id: str | None = None,
-        *,
-        occupies_host: bool = False,
-    ) -> None:
-        super().__init__(services, path, args, occupies_host=occupies_host)
-        self._cursor = last_event_id or self._query.after
-        self._informed = self._cursor is not None  # whether the client holds rows that a reset has to take back
-        if self._cursor is None and not self._query.snapshot:
-            try:
-                self._begun = self._from_now(self._channel)
-            except BaseException:
-                self.close()
-                raise
-
-    def _join(self, table: Table, query: Query) -> Stream:
-        return self._services.hub.join(table, query)
-
-    def _leave(self, channel: Stream) -> None:
-        self._services.hub.leave(channel)
-
-    def _discard(self, reason: str) -> bytes:
-        return reset(reason) if self._informed else b""
-
-    def _enter(self, reason: str | None) -> Iterator[bytes]:
-        stream, cursor = self._channel, self._cursor
-        self._cursor = None
-        if reason is not None:
-            if self._informed or self._query.snapshot:
-                yield from self._snapshot(stream, reason if self._informed else None)
-            else:
-                yield self._from_now(stream)
-        elif cursor is not None:
-            yield from self._replay(stream, opened(cursor, stream.scope))
-        elif isinstance(self.progress, LogProgress):
-            if not self._begun:
-                # overrun: what the ring no longer has is in the log
-                yield from self._replay(stream, self.progress.cursor)
-        else:
-            yield from self._snapshot(stream, None)
-        self._begun = b""
-        self._informed = True
-
-    def _replay(self, stream: Stream, cursor: Cursor) -> Iterator[bytes]:
-        """What was missed after ``cursor``, piece by piece, as the client takes it."""
-        bound, more = None, True
-        while more and not self._services.closing.is_set():
-            piece = self._services.replays.next(stream, cursor)
-            cursor, more = piece.end, piece.more
-            moved = b"" if piece.bound == bound or piece.bound is None else window(piece.bound)
-            bound = piece.bound
-            yield moved + piece.data
-            if not more:
-                self._start_at(piece.frame_number, piece.upto, has_id=piece.has_id)
-
-    def _snapshot(self, stream: Stream, reason: str | None) -> Iterator[bytes]:
-        begin = b"" if reason is None else reset(reason)
-        snapshots, query = self._services.snapshots, self._query  # the stream is shared with other orders and limits
-        spool = snapshots.join(stream, query)
-        try:
-            yield from self._spooled(spool, begin)
-        finally:
-            snapshots.leave(stream, query, spool)
-        self._start_at(spool.frame_number, spool.upto)
-        if spool.bound is not None:
-            yield window(spool.bound)
-
-    def _spooled(self, spool: Spool, begin: bytes) -> Iterator[bytes]:
-        """The bytes of ``spool``, as they come; between events a heartbeat where none come, and the end of all."""
-        offset, is_last, between = 0, False, True
-        while not (is_last or (between and self._services.closing.is_set())):
-            try:
-                chunk, is_last = spool.read(offset, self._services.settings.heartbeat)
-            except SseappError as error:
-                if not isinstance(error, ResetError):
-                    self._unsent = begin
-                raise
-            offset += len(chunk)
-            if chunk or between:
-                yield begin + (chunk or sse.HEARTBEAT)
-                begin, between = b"", not chunk or chunk.endswith(b"\n\n")
-
-    def _from_now(self, stream: Stream) -> bytes:
-        def read() -> tuple[int, str | None, Snapshot]:
-            frame_number, _, bound = stream.note()
-            return frame_number, bound, self._services.database.run(change_log.log_end).upto
-
-        frame_number, bound, upto = stream.reads.do("now", read)
-        self._start_at(frame_number, upto)
-        id_ = encode(Cursor(upto), stream.scope)
-        return (sse.HEARTBEAT if id_ is None else sse.id_only(id_)) + (b"" if bound is None else window(bound))
-
-    def _start_at(self, frame_number: int, upto: Snapshot, *, has_id: bool = True) -> None:
-        self.progress = LogProgress(self._channel, frame_number, self._services.hub, upto, has_id=has_id)
-
-
-class RowsStream(Subscription[LiveResult]):
-    """The event stream of ``/tables/<table>/rows``: the whole result, now and each time a row in it changed."""
-
-    __slots__ = ()
-
-    def _join(self, table: Table, query: Query) -> LiveResult:
-        return self._services.results.join(table, query)
-
-    def _leave(self, channel: LiveResult) -> None:
-        self._services.results.leave(channel)
-
-    def _enter(self, reason: str | None) -> Iterator[bytes]:
-        del reason  # the next result holds everything
-        self.progress = Progress(self._channel)
-        return iter(())
-
-
-def reset(reason: str) -> bytes:
-    """The event that tells a client to discard its rows."""
-    return sse.event("reset", f'{{"reason":{json_string(reason)}}}')
 
 
 def pieces(data: bytes) -> Iterator[bytes]:

@@ -56,6 +56,15 @@ class ChangeLog:
         bounds = {"batch": batch, "bytes": size, "without": list(without)}
         if cursor.event_number is not None:
             return self._rest(cursor, sent, bounds)
+        upto, above, reading, rows = self._first(cursor, bounds)
+        if above is None:
+            return _batch(cursor.upto, upto, rows, sent, complete=True, reading=reading)
+        return replace(self._rest(Cursor.behind(above, upto, cursor.upto), sent, bounds), reading=reading)
+
+    def _first(
+        self, cursor: Cursor, bounds: dict[str, Any]
+    ) -> tuple[Snapshot, int | None, Reading, list[tuple[Any, ...]]]:
+        """What was committed since: up to which snapshot, and its rows; or an id above which all of them are."""
         known = cursor.upto
         head, *rows = self._connection.query(
             _named("read_first"), {"xmax": str(known.xmax), "xip": _array(known.xip)} | bounds
@@ -63,14 +72,11 @@ class ChangeLog:
         horizon, horizon_id, snapshot, greatest, lease, clock, above = head[:7]
         # before it goes on by id, which would not tell what was pruned below the first id
         _check(cursor, horizon, horizon_id)
-        reading = Reading(lease, clock, snapshot)
         upto = Snapshot.parse(snapshot).cut(int(greatest))
         if not upto.contains(known):
             # emptied by hand: to go on from what it proves now would tell again what comes back
             raise CursorGoneError(_LOST)
-        if above is None:
-            return _batch(known, upto, rows, sent, complete=True, reading=reading)
-        return replace(self._rest(Cursor.behind(above, upto, known), sent, bounds), reading=reading)
+        return upto, above, Reading(lease, clock, snapshot), rows
 
     def _rest(self, cursor: Cursor, sent: int, bounds: dict[str, Any]) -> Batch:
         further = _further(cursor)
@@ -85,11 +91,9 @@ class ChangeLog:
         """A batch of one change: a reset in place of the next one after ``cursor``, which cannot be read: ``why``."""
         reading = None
         if cursor.event_number is None:
-            # of no changes: where the batch begins and ends
-            begin = self.read(cursor, batch=0, sent=0)
-            if begin.complete:
-                return begin
-            cursor, reading = Cursor(begin.upto, 0, begin.after), begin.reading
+            # no row fits into a batch of none: only where the rows are
+            upto, above, reading, _ = self._first(cursor, {"batch": 0, "bytes": 0})
+            cursor = Cursor.behind(above or 0, upto, cursor.upto)
         further = _further(cursor)
         rows = self._connection.query(_named("pass_over"), further)
         after = Snapshot.parse(further["after"])

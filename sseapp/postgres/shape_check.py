@@ -19,13 +19,20 @@ class ShapeCheck(Periodic):
         self._database = database
 
     def work(self) -> None:
-        """Compare all tables once."""
-        self._database.run(_check)
+        """Compare all tables once, even where one of them cannot be given other triggers."""
+        try:
+            self._database.run(_give_triggers)
+        finally:
+            self._database.run(_compare)
 
 
-def _check(connection: Connection) -> None:
+def _give_triggers(connection: Connection) -> None:
     with schema.needed(connection):
         catalog.go_by_row(connection)
+
+
+def _compare(connection: Connection) -> None:
+    with schema.needed(connection):
         catalog.check_shapes(connection)
 
 

@@ -14,7 +14,9 @@ from werkzeug.routing import PathConverter
 
 from sseapp import concurrency
 from sseapp.delivery import gunicorn_socket, long_poll
-from sseapp.delivery.subscription import ChangesStream, RowsStream, refused_stream
+from sseapp.delivery.changes_stream import ChangesStream
+from sseapp.delivery.rows_stream import RowsStream
+from sseapp.delivery.subscription import refused_stream
 from sseapp.errors import BadParameterError, NotAcceptableError, NotInstalledError, UnavailableError
 from sseapp.tables.table import Table
 from sseapp.views import current

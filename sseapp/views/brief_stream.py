@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from time import monotonic
 
-from sseapp.delivery.subscription import ChangesStream, RowsStream
+from sseapp.delivery.changes_stream import ChangesStream
+from sseapp.delivery.rows_stream import RowsStream
 
 _PATIENCE = 10.0  # seconds that the first result of a query may take
 

@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 from harness.exactly_once.bench import Bench, write
 
-from sseapp.delivery import subscription
+from sseapp.delivery import changes_stream
 from sseapp.events import ring
 from sseapp.live import replay
 from sseapp.log.change import Batch, Change
@@ -126,12 +126,12 @@ def a_change_behind_the_position_of_now(bench, monkeypatch):
 @needed_by(a_change_behind_a_resume)
 @needed_by(a_change_behind_the_position_of_now)
 def the_rings_end_is_noted_after_the_read(monkeypatch):
-    stand = subscription.ChangesStream._start_at
+    stand = changes_stream.ChangesStream._start_at
 
     def late(self, _, upto, **has):
         stand(self, self.channel.ring.end, upto, **has)
 
-    monkeypatch.setattr(subscription.ChangesStream, "_start_at", late)
+    monkeypatch.setattr(changes_stream.ChangesStream, "_start_at", late)
 
 
 def a_joiner_in_the_middle(bench, _):

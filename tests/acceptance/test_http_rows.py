@@ -165,9 +165,8 @@ def negotiated(newest):
 
 
 def test_pages_by_the_key(site):
-    table = site.table(
-        "a text, b int, v int, PRIMARY KEY (a, b)", rows="('é', 1, 1), ('Z', 2, 2), ('a', 10, 3), ('a', 9, 4)"
-    )
+    rows = "('é', 1, 1), ('Z', 2, 2), ('a', 10, 3), ('a', 9, 4)"
+    table = site.table("a text, b int, v int, PRIMARY KEY (a, b)", rows=rows)
     seen, after = [], {}
     while rows := site.rows(table, limit=1, **after):
         seen.append((rows[0]["a"], rows[0]["b"]))

@@ -545,3 +545,35 @@ def test_a_log_that_was_emptied_by_hand_ends_the_cursor(log):
     log.site.run("TRUNCATE sseapp.change")
     with pytest.raises(CursorGoneError, match="lost"):
         log.read()
+
+
+def test_bytes_are_those_of_the_texts_as_they_are_read(log):
+    """However well they are compressed in the log: what counts is memory."""
+    start = log.cursor
+    log.site.run("INSERT INTO t SELECT n, repeat('x', 100000) FROM generate_series(1, 40) n")
+    ((stored,),) = log.connection.query("SELECT sum(pg_column_size(new))::int FROM sseapp.change")
+    assert stored < 200_000
+    sizes = []
+    for _ in range(40):
+        sizes.append(len(log.read(size=1_000_000).changes))
+        if log.cursor.event_number is None:
+            break
+    assert (sum(sizes), max(sizes)) == (40, 10)
+    database = Database(log.site.dsn)
+    replay = change_log.resume(database, log.watch, start, limit=1000, size=1_000_000)
+    database.close()
+    assert (len(replay.changes), replay.more) == (10, True)
+
+
+def test_a_change_can_be_passed_over(log):
+    log.write(1, 2, 3)
+    start = log.cursor
+    passed = ChangeLog(log.connection).pass_over(start, "for a test")
+    assert [(change.kind, change.damage) for change in passed.changes] == [("r", "for a test")]
+    assert not passed.complete
+    behind = Cursor.behind(passed.changes[-1].id, passed.upto, passed.after)
+    rest = ChangeLog(log.connection).read(behind, batch=9, sent=0)
+    assert [int(change.new_members["id"]) for change in rest.changes] == [2, 3]
+    assert rest.complete
+    at_end = ChangeLog(log.connection).pass_over(Cursor(rest.upto), "for a test")
+    assert (at_end.changes, at_end.complete) == ((), True)

@@ -14,7 +14,7 @@ from harness.sse import Parser
 
 from sseapp.backoff import Backoff
 from sseapp.config import Settings
-from sseapp.delivery.subscription import ChangesStream
+from sseapp.delivery.changes_stream import ChangesStream
 from sseapp.errors import NotInstalledError, OverrunError, ResetError
 from sseapp.process import Process, Runtime
 from sseapp.signals import changed

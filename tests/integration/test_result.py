@@ -8,7 +8,7 @@ import pytest
 from harness.clusters import wait_until
 from harness.running import Running, prepare
 
-from sseapp.delivery.subscription import RowsStream
+from sseapp.delivery.rows_stream import RowsStream
 from sseapp.errors import ConnectionLostError
 from sseapp.postgres import snapshot_rows
 

@@ -12,7 +12,7 @@ from harness.sse import Parser
 
 from sseapp import concurrency
 from sseapp.delivery import subscription
-from sseapp.delivery.subscription import ChangesStream
+from sseapp.delivery.changes_stream import ChangesStream
 from sseapp.errors import ConnectionLostError, ShapeChangedError, UnavailableError
 from sseapp.live import replay
 from sseapp.log.cursor import Cursor, encode

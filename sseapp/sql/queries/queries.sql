@@ -12,12 +12,12 @@ FROM sseapp.state s;
 SELECT sseapp.mark_crash();
 
 -- name: read_first
--- What the statement sees and the snapshot %(xmax)s, %(xip)s does not: see sseapp/sql/read.sql. The log is named here, too, so that it is locked
+-- What the statement sees and the snapshot %(xmax)s, %(xip)s does not: see sseapp/sql/install/read.sql. The log is named here, too, so that it is locked
 -- before the snapshot is taken: to a snapshot older than an ALTER TABLE that rewrote it, it is empty.
 SELECT r.* FROM sseapp.read(%(xmax)s, %(xip)s, %(batch)s, %(bytes)s) r WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false);
 
 -- name: read_next
--- A piece of what %(upto)s sees and %(after)s does not, above id %(above)s: see sseapp/sql/read.sql. Without the watches %(without)s but for their resets,
+-- A piece of what %(upto)s sees and %(after)s does not, above id %(above)s: see sseapp/sql/install/read.sql. Without the watches %(without)s but for their resets,
 -- which tell that a table is another now.
 SELECT s.horizon::text, s.horizon_id, r.id, r.xid::text, r.watch, r.kind::text, r.changes::integer,
        sseapp.sendable(r.old), sseapp.sendable(r.new), to_json(r.at) #>> '{}', sseapp.sendable(r.reason)

@@ -12,7 +12,7 @@ import psycopg2
 from harness.sse import Block, Parser
 
 from sseapp.config import Settings
-from sseapp.delivery.subscription import ChangesStream
+from sseapp.delivery.changes_stream import ChangesStream
 from sseapp.postgres import schema
 from sseapp.postgres.change_log import ChangeLog
 from sseapp.postgres.database import Connection

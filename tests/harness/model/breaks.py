@@ -7,8 +7,8 @@ from dataclasses import replace
 from harness.model.connection import Queries
 from harness.model.world import Faults
 
+from sseapp.delivery.changes_stream import ChangesStream
 from sseapp.delivery.progress import LogProgress
-from sseapp.delivery.subscription import ChangesStream
 from sseapp.events.ring import Frame, encoded
 from sseapp.live.listener import Listener
 from sseapp.live.replay import Missed

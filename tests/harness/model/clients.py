@@ -9,7 +9,8 @@ from harness.model.tasks import Task, pause
 from harness.sse import Parser
 
 from sseapp.delivery import long_poll
-from sseapp.delivery.subscription import ChangesStream, RowsStream
+from sseapp.delivery.changes_stream import ChangesStream
+from sseapp.delivery.rows_stream import RowsStream
 from sseapp.errors import CursorGoneError, UnavailableError
 
 

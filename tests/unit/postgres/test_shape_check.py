@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from sseapp.errors import LockedError
 from sseapp.postgres import catalog
 from sseapp.postgres.shape_check import ShapeCheck
 
@@ -9,6 +12,18 @@ from sseapp.postgres.shape_check import ShapeCheck
 class Database:
     def run(self, use):
         use(self)
+
+
+def test_triggers_that_cannot_be_changed_keep_no_shape_from_being_compared(monkeypatch):
+    def fail(_):
+        raise LockedError
+
+    asked = []
+    monkeypatch.setattr(catalog, "go_by_row", fail)
+    monkeypatch.setattr(catalog, "check_shapes", asked.append)
+    with pytest.raises(LockedError):
+        ShapeCheck(Database(), tick=1).work()
+    assert len(asked) == 1
 
 
 def test_it_looks_at_triggers_and_shapes(monkeypatch):

@@ -51,18 +51,21 @@ class Snapshots:
         """
         with self._lock:
             spool = self._open.get(_key(stream, query))
-            if spool is None or not spool.is_open or not spool.readers:
-                # noted BEFORE the read: what commits in between is in the ring, in the rows or in both
-                frame_number, filter_, bound = stream.note()
-                spool = self._open[_key(stream, query)] = Spool(frame_number, bound)
+            if spool is not None and spool.is_open and spool.readers:
+                spool.readers += 1
+                return spool
+            # noted BEFORE the read: what commits in between is in the ring, in the rows or in both
+            frame_number, filter_, bound = stream.note()
+            spool = self._open[_key(stream, query)] = Spool(frame_number, bound)
+            # before the read begins: without readers it would end at once
+            spool.readers = 1
 
-                def encoded(upto: Snapshot, pages: Iterable[list[str]]) -> Iterator[bytes]:
-                    events = rows_json.Snapshot(stream.table, encode(Cursor(upto), stream.scope))
-                    return events.whole(pages) if query.whole else events.limited(pages, query.limit)
+        def encoded(upto: Snapshot, pages: Iterable[list[str]]) -> Iterator[bytes]:
+            events = rows_json.Snapshot(stream.table, encode(Cursor(upto), stream.scope))
+            return events.whole(pages) if query.whole else events.limited(pages, query.limit)
 
-                self._begin(spool, stream.table, query, filter_, encoded, whole=query.whole)
-            spool.readers += 1
-            return spool
+        self._begin(spool, stream.table, query, filter_, encoded, whole=query.whole)
+        return spool
 
     def leave(self, stream: Stream, query: Query, spool: Spool) -> None:
         """Take one reader off ``spool``; without any it is closed."""
@@ -113,8 +116,9 @@ class Snapshots:
                 with self._reader.pages(table, query, filter_, whole=whole) as pages:
                     spool.upto = pages.upto
                     with closing(self._counted(pages)) as counted:
-                        spool.fill(encoded(pages.upto, counted))
-                    spool.end()
+                        is_whole = spool.fill(encoded(pages.upto, counted))
+                    # nobody reads what was given up
+                    spool.end(None if is_whole else UnavailableError())
             except SseappError as error:
                 spool.end(error)
             except BaseException:  # noqa: BLE001  # logged; its readers must not wait for ever

@@ -52,16 +52,17 @@ class Spool:
         """Whether it is still being written, so that others may join."""
         return not self._is_whole and self._error is None
 
-    def fill(self, pieces: Iterable[bytes]) -> None:
-        """Write all of ``pieces``, as long as there are readers."""
+    def fill(self, pieces: Iterable[bytes]) -> bool:
+        """Write ``pieces`` as long as there are readers; whether that was all of them."""
         for piece in pieces:
             with self._changed:
                 if not self.readers:
-                    break
+                    return False
                 self._file.seek(self._size)
                 self._file.write(piece)
                 self._size += len(piece)
                 self._changed.notify_all()
+        return True
 
     def end(self, error: SseappError | None = None) -> None:
         """Say that all is written; or that the rest cannot be, for ``error``, which all readers get."""

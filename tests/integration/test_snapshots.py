@@ -121,3 +121,15 @@ def test_a_slow_client_holds_no_transaction_open(large):
         assert large.sql("SELECT count(*) FROM orders") == [(80,)]
         data = b"".join(next(body) for body in bodies for _ in range(3))
         assert data
+
+
+def test_a_read_that_ends_before_its_reader_goes_on_is_whole(running):
+    """So it is where the database answers at once: green threads go on as long as they need not wait."""
+    running.sql("INSERT INTO orders VALUES (1, 'x')")
+    reader = RowReader(running.runtime.database, running.runtime.registry, deadline=10)
+    snapshots, stream = Snapshots(reader, most_long=1, start=lambda _, read: read()), running.join("orders")
+    spool = snapshots.join(stream, stream.query)
+    chunk, is_last = spool.read(0)
+    snapshots.leave(stream, stream.query, spool)
+    assert is_last
+    assert b'"rows":[{"id":1,"a":"x"}]' in chunk

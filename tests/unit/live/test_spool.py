@@ -84,6 +84,6 @@ def test_without_readers_nothing_more_is_written():
             written.append(piece)
             yield piece
 
-    spool.fill(pieces())
+    assert not spool.fill(pieces())
     assert written == [b"a", b"b"]
     spool.close()

@@ -74,7 +74,7 @@ class _Counters(Collector):
             "failures": ("Batches of a table that could not be matched or encoded.", self._runtime.hub.failures),
             "reconnects": ("Times the listener lost the database.", listener.reconnects),
             "streams_refused": ("Streams refused for want of a place.", stream_limit.refused),
-            "streams_cut": ("Clients cut because they were too slow for their ring.", stream_limit.cut),
+            "streams_cut": ("Clients cut because they took nothing for too long.", stream_limit.cut),
         }
         pace = GaugeMetricFamily(
             "sseapp_pace", "1 for what the listener does: it waits for NOTIFY or polls.", labels=["mode"]

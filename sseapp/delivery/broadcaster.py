@@ -229,14 +229,14 @@ class Broadcaster:
     def _cut_stalled(self, group: Group, now: float) -> None:
         for client in list(group.clients.values()):
             if now - client.moved_at >= socket_io.STALL:
-                self._cut(client)
-
-    def _cut(self, client: Client) -> None:
-        client.subscription.cut()
-        self._drop(client)
+                self._drop(client)
 
     def _drop(self, client: Client) -> None:
         if self._release(client):
+            # that it takes nothing the system may have noticed first
+            is_stalled = client.backlog and monotonic() - client.moved_at >= socket_io.STALL
+            if is_stalled or socket_io.has_timed_out(client.descriptor):
+                client.subscription.cut()
             os.close(client.descriptor)
             client.subscription.close()
 

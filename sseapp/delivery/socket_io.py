@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
+from contextlib import suppress
 
 from sseapp import concurrency
 
@@ -34,3 +37,10 @@ def takes_in(descriptor: int) -> bool:
         return True
     except OSError:
         return False
+
+
+def has_timed_out(descriptor: int) -> bool:
+    """Whether the system has ended the connection because its peer acknowledged nothing (tcp(7), TCP_USER_TIMEOUT)."""
+    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
+        return connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ETIMEDOUT
+    return False

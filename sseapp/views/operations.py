@@ -73,7 +73,7 @@ class _Metrics(Collector):
             "failures": ("Batches of a table that could not be matched or encoded.", self._runtime.hub.failures),
             "reconnects": ("Times the listener lost its connection.", listener.reconnects),
             "streams_refused": ("Streams and long polls refused because the limit was reached.", stream_limit.refused),
-            "streams_cut": ("Clients disconnected because they were too slow.", stream_limit.cut),
+            "streams_cut": ("Clients disconnected because they took nothing for too long.", stream_limit.cut),
         }
         pace = GaugeMetricFamily(
             "sseapp_pace", "1 for the listener's mode: it waits for NOTIFY (quiet) or polls.", labels=["mode"]

@@ -19,11 +19,6 @@ class SseappError(Exception):
         self.parameter = parameter
         super().__init__(self.detail)
 
-    @property
-    def public(self) -> str:
-        """The detail as an answer may show it."""
-        return self.detail
-
 
 class BadParameterError(SseappError):
     """A parameter of the request is not valid."""
@@ -158,11 +153,6 @@ class DatabaseError(UnavailableError):
 
     def __str__(self) -> str:
         return self._cause or self.detail
-
-    @property
-    def public(self) -> str:
-        """What kind of error it is: the driver's and the server's words name hosts, roles and databases."""
-        return (type(self).__doc__ or "").strip()
 
 
 class ConnectionLostError(DatabaseError):

@@ -115,7 +115,7 @@ class Subscription(ABC, Generic[AnyChannel]):
             if not begun:
                 yield refused_stream(failure, retry)
             elif at_end_of_event:
-                yield self._unsent + sse.comment(failure.public) + self.ending()
+                yield self._unsent + sse.comment(failure.detail) + self.ending()
 
     def cut(self) -> None:
         """Count and log that the client has taken nothing for too long. Its cursor brings it back."""
@@ -213,4 +213,4 @@ def bye(retry: float) -> bytes:
 
 def refused_stream(error: SseappError, retry: float) -> bytes:
     """The body for a stream that cannot be served now. A browser gives up for good on a 503, so this is a 200."""
-    return sse.comment(error.public) + sse.retry(round(1000 * jittered(2 * retry)))
+    return sse.comment(error.detail) + sse.retry(round(1000 * jittered(2 * retry)))

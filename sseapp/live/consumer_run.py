@@ -13,6 +13,7 @@ from sseapp.errors import CursorGoneError, SseappError
 from sseapp.live.consumed_change import ConsumedChange
 from sseapp.log.change import RESET, Change
 from sseapp.log.cursor import Cursor, event_number
+from sseapp.log.log import OTHER_LOG
 from sseapp.postgres import change_log, consumer_state
 from sseapp.postgres.change_log import ChangeLog
 from sseapp.postgres.consumer_state import Session, Transaction
@@ -120,7 +121,7 @@ class ConsumerRun:
         """What was committed since the cursor's snapshot, or the first of it."""
         replay = change_log.resume(self._reader, self._watch, self._cursor, limit=_FIRST)
         if replay.reason is not None or replay.epoch != self.state.epoch:
-            raise CursorGoneError(replay.reason or consumer_state.OTHER_LOG)
+            raise CursorGoneError(replay.reason or OTHER_LOG)
         end = Cursor(replay.upto)
         if replay.more:
             end = Cursor(replay.upto, event_number(replay.changes[-1].id), self._cursor.upto)

@@ -17,7 +17,7 @@ from sseapp.live.hub import Hub
 from sseapp.live.registry import TableRegistry
 from sseapp.log.change import RESET, Batch
 from sseapp.log.cursor import Cursor, Snapshot
-from sseapp.log.log import Log, Remaining
+from sseapp.log.log import OTHER_LOG, Log, Remaining
 from sseapp.log.pace import Pace, Reading
 from sseapp.signals import changed
 
@@ -185,7 +185,7 @@ class Listener:
         elif now.epoch == self._epoch:
             reason = log.expiry(self._cursor)
         else:
-            reason = "this is another database, or one that was restored or failed over"
+            reason = OTHER_LOG
         self._registry.refresh_with(log.tables)
         if reason is not None:
             # the cursor moves only with the reset: were the database lost between the two, the streams would go on
@@ -219,7 +219,7 @@ class Listener:
         except SESSION_ERRORS:
             raise
         except DatabaseError as error:
-            why = error.detail
+            why = str(error)
         try:
             return log.read(cursor, batch=1, sent=self._sent, without=without)
         except SESSION_ERRORS:

@@ -15,6 +15,7 @@ from sseapp.events.ring import encoded
 from sseapp.live.stream import Stream
 from sseapp.log.change import RESET, TRUNCATE, Change
 from sseapp.log.cursor import Cursor, Scope, Snapshot, decode, event_number
+from sseapp.log.log import OTHER_LOG
 from sseapp.postgres import change_log
 from sseapp.postgres.change_log import Replay
 from sseapp.postgres.database import Database
@@ -58,7 +59,7 @@ def opened(text: str, scope: Scope) -> Cursor:
     except MalformedCursorError:
         raise ResetError("the id is not a cursor of this server") from None
     if of.epoch != scope.epoch:
-        raise ResetError("the cursor is of another database, or of one that was restored or failed over")
+        raise ResetError(OTHER_LOG)
     if of.query != scope.query:
         raise ResetError("the cursor belongs to another table or filter")
     return cursor
@@ -73,7 +74,7 @@ def missed(
     """
     replay = _read(database, stream, cursor, limit, size)
     if replay.epoch is None or Scope.of(replay.epoch, "").epoch != stream.scope.epoch:
-        raise ResetError("this is another database, or one that was restored or failed over")
+        raise ResetError(OTHER_LOG)
     if replay.reason is not None:
         raise ResetError(replay.reason)
     rest: list[Event] = []

@@ -12,6 +12,7 @@ from sseapp.errors import (
     DatabaseError,
     DataRejectedError,
     LockedError,
+    RowSecurityError,
     ShapeChangedError,
     SseappError,
     UnreadableError,
@@ -60,7 +61,7 @@ class RowReader:
     def _telling(self, table: Table, filter_: Filter) -> Iterator[None]:
         try:
             yield
-        except (LockedError, ConnectionLostError):
+        except (LockedError, ConnectionLostError, RowSecurityError):
             raise
         except DatabaseError as error:
             raise self._cause(table, filter_, error) from error

@@ -15,6 +15,9 @@ from sseapp.log.cursor import Cursor, Snapshot
 from sseapp.log.pace import Reading
 from sseapp.tables.table import Table
 
+OTHER_LOG = "this is another log: the database was restored or failed over, or nobody had read the log for too long"
+"""Why a cursor of another epoch is no longer valid. Writers do not log what nobody has read for the retention."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogEnd:

@@ -12,6 +12,7 @@ from psycopg2 import extensions
 
 from sseapp.errors import EndedTransactionError, OvertakenError, UndefinedError
 from sseapp.log.cursor import Cursor, Snapshot
+from sseapp.log.log import OTHER_LOG
 from sseapp.postgres import change_log, statements
 from sseapp.postgres.database import Connection, translated
 from sseapp.tables.table import Table
@@ -20,7 +21,6 @@ T = TypeVar("T")
 Session: TypeAlias = extensions.connection
 """An ordinary session of psycopg2, which blocks."""
 
-OTHER_LOG = "this is another database, or one that was restored or failed over"
 REWATCHED = "this is another watch than the one that the consumer has followed"
 _ERROR_LENGTH = 500  # characters of a function's error that are kept
 

@@ -143,8 +143,8 @@ class Connection:
         """Run ``statement`` and return its rows; none for a statement without a result."""
         with self._closing_on_loss():
             cursor = self._raw.cursor()
-            if self._settings:
-                # one message is one transaction
+            if self._settings and self._raw.info.transaction_status == extensions.TRANSACTION_STATUS_IDLE:
+                # one message is one transaction; within an open one they hold already
                 settings = self._settings
                 statement = settings + statement if isinstance(statement, str) else SQL(settings) + statement
             cursor.execute(statement, parameters)

@@ -17,6 +17,7 @@ from harness.watching import execute, open_session
 
 from sseapp.errors import BadParameterError, OvertakenError
 from sseapp.live.consumer import Consumer
+from sseapp.log.log import OTHER_LOG
 from sseapp.log.pace import Pace
 from sseapp.postgres import catalog, consumer_state, schema
 from sseapp.postgres.consumer_state import Transaction
@@ -439,7 +440,7 @@ def test_a_log_that_was_installed_anew_is_a_reset_or_a_new_beginning(newest):
         newest.effects_are(1)
         newest.sql("INSERT INTO orders VALUES (2)")
         assert newest.effects_are(2) == [None, 2]
-    assert newest.effects[0][3] == "this is another database, or one that was restored or failed over"
+    assert newest.effects[0][3] == OTHER_LOG
 
 
 def test_its_lag_is_the_age_of_the_oldest_change_that_it_has_not_consumed(newest):

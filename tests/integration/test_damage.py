@@ -89,7 +89,7 @@ def _fails(*_):
 
 
 STEPS = {
-    "matching": (FilterIndex, "candidates"),
+    "matching": (FilterIndex, "matching"),
     "encoding": (event_module.sse, "body"),
     "framing": (hub_module, "frames"),
 }

@@ -60,7 +60,7 @@ FROM seen LEFT JOIN LATERAL (
 BEGIN READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '1s'; SET LOCAL row_security = off;
 SET LOCAL statement_timeout = {timeout}; {lock}
 DECLARE sseapp_rows NO SCROLL CURSOR FOR
-(SELECT json_build_array((SELECT w.generation FROM sseapp.watched_table w WHERE w.id = {watch}),
+(SELECT json_build_array(sseapp.generation({watch}),
                          pg_current_snapshot()::text, sseapp.greatest_xid()::text)::text
  FROM sseapp.state s WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false))
 UNION ALL

@@ -1,4 +1,4 @@
-// The form that puts the question: range and filter.
+// The form for the range and the filter.
 
 import { pathOf, rangeType } from "./catalog.js";
 import { isTime } from "./client/types.js";

@@ -1,4 +1,4 @@
-// The page: learns which tables there are, puts the question, shows the answer. It uses the client that others use.
+// The page: loads the list of tables, follows the chosen one, shows its rows. It uses the client that others use.
 
 import { find, labelOf, liveliest, pathOf, tablesByName } from "./catalog.js";
 import { Backoff } from "./client/backoff.js";

@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS sseapp.change (
     id bigint GENERATED ALWAYS AS IDENTITY (INCREMENT BY 32) PRIMARY KEY,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     watch integer NOT NULL,
-    kind "char" NOT NULL,  -- i, u, d: rows; t: TRUNCATE; r: what subscribers hold no longer serves, reason says why
+    kind "char" NOT NULL,  -- i, u, d: rows; t: TRUNCATE; r: subscribers must discard their rows, reason says why
     changes smallint NOT NULL DEFAULT 1,
     old text,
     new text,
@@ -74,7 +74,7 @@ CREATE TABLE IF NOT EXISTS sseapp.watched_table (
     since timestamptz NOT NULL DEFAULT now(),
     trigger text[] NOT NULL,  -- the function and the arguments of the triggers
     shape jsonb,  -- as last told to subscribers
-    generation integer NOT NULL DEFAULT 0,  -- counts the resets: what is of an older one no longer serves
+    generation integer NOT NULL DEFAULT 0,  -- counts the resets: a stream of an older one has ended
     reason text,  -- of the last reset
     failure text  -- why the last check of the table failed
 );

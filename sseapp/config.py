@@ -148,7 +148,7 @@ class Settings:
         "SSEAPP_RING",
         _bytes,
         "16m",
-        "memory for one stream's latest events; a client that falls further behind is disconnected and resumes",
+        "memory for one stream's latest events; a client that falls further behind reads the log",
     )
     rings: int = _setting("SSEAPP_RINGS", _bytes, "256m", "memory for the latest events of all streams of a process")
     batch: int = _setting("SSEAPP_BATCH", _count, "2000", "changes read from the log at once")
@@ -156,7 +156,7 @@ class Settings:
         "SSEAPP_LIMIT",
         _count,
         "10000",
-        "most rows of one answer, and the default of `limit`; a client that missed more changes gets a reset",
+        "most rows of one JSON answer, and the default of `limit`",
     )
     retention: float = _setting(
         "SSEAPP_RETENTION", partial(_seconds, days=3650), "1h", "how long the log keeps a change"

@@ -1,7 +1,7 @@
 """A client of event streams for Python programs: it keeps following, whatever breaks.
 
 Nouns: follower, change, event stream parser, rows. Standard library only; with gevent's monkey-patching it is green.
-Imported by nobody here. Imports ``errors``, ``backoff`` and ``tables``.
+Imported by nobody here. Imports ``errors`` and ``backoff``.
 Start at ``follower.py``::
 
     from sseapp.client import follow

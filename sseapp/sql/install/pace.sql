@@ -1,4 +1,4 @@
--- The pace: until when writers need not ring, because listeners poll. See sseapp/pace.py.
+-- The pace: until when writers need not ring, because listeners poll. See sseapp/log/pace.py.
 
 -- A time of the server's clock, in milliseconds since 1970: a lease, which runs out by itself. In a sequence, which lies
 -- outside of transactions: a REPEATABLE READ writer sees the latest value too. At first it has long run out.
@@ -19,7 +19,7 @@ AS $body$
     SELECT pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000)::pg_catalog.int8
 $body$;
 
--- Whether a writer has to ring: listeners do not poll, and one is there. To be asked after its row is logged, not before: see sseapp/pace.py. One
+-- Whether a writer has to ring: listeners do not poll, and one is there. To be asked after its row is logged, not before: see sseapp/log/pace.py. One
 -- expression, and no query, so that it becomes part of the caller's: that takes a tenth of the time.
 CREATE OR REPLACE FUNCTION sseapp.is_quiet() RETURNS boolean
 LANGUAGE sql VOLATILE

@@ -5,7 +5,7 @@
 ALTER TABLE sseapp.change SET (
     autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 1);
 
--- The same set of log rows, shorter, and proved by the log: see sseapp/cursor.py, Snapshot.cut.
+-- The same set of log rows, shorter, and proved by the log: see sseapp/log/cursor.py, Snapshot.cut.
 CREATE OR REPLACE FUNCTION sseapp.cut(snapshot pg_snapshot, top xid8) RETURNS pg_snapshot
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp

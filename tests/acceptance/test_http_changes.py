@@ -238,7 +238,7 @@ def test_unwatching_ends_the_stream_and_says_so(site):
         _rows(stream)
         site.sql(f"SELECT sseapp.unwatch('{table}')")
         last = stream.rest()
-        assert _events(last) == ["bye"]
+        assert _events(last) == ["reset", "bye"]
         assert any(table in comment for block in last for comment in block.comments), last
         assert last[-1].retry
     assert site.get(f"/tables/{table}/changes", {"Accept": "text/event-stream"}).status == 404
@@ -250,7 +250,7 @@ def test_dropping_the_table_ends_the_stream(site):
         _rows(stream)
         rows.event("rows")
         site.sql(f"DROP TABLE {table}")
-        assert _events(stream.rest()) == ["bye"]
+        assert _events(stream.rest()) == ["reset", "bye"]
         assert _events(rows.rest()) == ["bye"]
 
 
@@ -277,7 +277,7 @@ def test_a_renamed_column_that_is_asked_for_ends_the_stream_with_the_reason(site
         _rows(stream)
         site.sql(f"ALTER TABLE {table} RENAME COLUMN a TO b")
         last = stream.rest()
-        assert _events(last) == ["bye"]
+        assert _events(last) == ["reset", "bye"]
     assert site.get(f"/tables/{table}/changes", {"Accept": "text/event-stream"}, a="eq.x").status == 400
     assert site.rows(table) == [{"id": 1, "b": "x"}]
 
@@ -296,6 +296,6 @@ def test_a_renamed_table_is_found_by_its_new_name(site):
     with site.follow(table) as stream:
         _rows(stream)
         site.sql(f"ALTER TABLE {table} RENAME TO {new}")
-        assert _events(stream.rest()) == ["bye"]
+        assert _events(stream.rest()) == ["reset", "bye"]
     assert site.ids(new) == [1]
     assert site.get(f"/tables/{table}/rows").status == 404

@@ -175,8 +175,8 @@ def test_a_cursor_of_another_database_is_reset(site):
     table = site.table()
     forged = _forged(_cursor(site, table), epoch="AAAAAA")
     with site.follow(table, last_id=forged) as stream:
-        _is_reset(stream, "another database")
-    assert "another database" in site.get(f"/tables/{table}/changes", after=forged).problem["reason"]
+        _is_reset(stream, "another log")
+    assert "another log" in site.get(f"/tables/{table}/changes", after=forged).problem["reason"]
 
 
 def test_a_cursor_from_the_future_is_reset(site):

@@ -71,7 +71,7 @@ def test_every_transaction_of_pgbench_is_told_once(pg18, dsn, capsys):
         followers.settle(dsn)
     for subscriber in (*calm, *broken):
         assert subscriber.at_rest, subscriber.last
-        assert (subscriber.reasons, len(subscriber.spans)) == ([], 1), subscriber.last
+        assert subscriber.reasons == [], subscriber.last  # a long snapshot that is cut begins again
     for each in (calm[0], broken[0]):
         check_accounts(each, dsn, made)
     for each in (calm[1], broken[1]):
@@ -90,13 +90,13 @@ def test_every_transaction_of_pgbench_is_told_once(pg18, dsn, capsys):
 def check_accounts(subscriber, dsn, made):
     """Each update begins where the one before it ended, up to what is there now."""
     rows = {}
-    for one in subscriber.spans[0].told:
+    for one in subscriber.spans[-1].told:
         assert one.name == "update", one
         assert one.old["abalance"] == rows.get(one.key, {"abalance": 0})["abalance"], one
         rows[one.key] = one.row
     # an update by nothing is no change
     ((idle,),) = query(dsn, "SELECT count(*) FROM pgbench_history WHERE delta = 0")
-    assert len(subscriber.spans[0].told) == made - idle
+    assert len(subscriber.spans[-1].told) == made - idle
     found = query(dsn, "SELECT row_to_json(a)::text FROM pgbench_accounts a WHERE abalance <> 0")
     assert {key: row for key, row in rows.items() if row["abalance"]} == {
         row["aid"]: row for (text,) in found for row in [json.loads(text)]
@@ -106,7 +106,7 @@ def check_accounts(subscriber, dsn, made):
 
 def check_history(subscriber, dsn, made):
     """The table was emptied once, then got a line for each transaction; lines may be equal."""
-    first, *told = subscriber.spans[0].told
+    first, *told = subscriber.spans[-1].told
     assert first.name == "truncate", first
     assert {one.name for one in told} == {"insert"}
     assert len(told) == made
@@ -116,7 +116,7 @@ def check_history(subscriber, dsn, made):
 
 def check_near_accounts(subscriber, dsn):
     """The first ten thousand, which fit a snapshot."""
-    assert len(subscriber.spans[0].rows) == NEAR
+    assert len(subscriber.spans[-1].rows) == NEAR
     found = query(dsn, f"SELECT aid, abalance FROM pgbench_accounts WHERE aid <= {NEAR}")
     assert subscriber.rows == {aid: {"aid": aid, "abalance": abalance} for aid, abalance in found}
     assert any(row["abalance"] for row in subscriber.rows.values()), "nothing happened here: this proves nothing"

@@ -112,7 +112,7 @@ POISONS = (
     Poison(
         "an event trigger with an unqualified name",
         UNQUALIFIED,
-        named="guard",
+        named="",
         superuser=True,
         setup="CREATE TABLE history (what text)",
     ),

@@ -119,12 +119,13 @@ def test_a_table_that_cannot_be_checked_stops_no_other_and_is_told_once(god, con
     assert catalog.check_shapes(connection) == 3
     assert catalog.check_shapes(connection) == 0
     reasons = connection.query("SELECT relation::text, reason, failure FROM sseapp.watched_table ORDER BY 1")
-    assert reasons == [
-        ("shop.a", "the table could not be checked: no functions here", "no functions here"),
+    assert "no functions here" in reasons[0][1]
+    assert "no functions here" in reasons[0][2]
+    assert reasons[1:] == [
         ("shop.b", "columns have changed: x", None),
         ("shop.c", "columns have changed: x", None),
     ]
-    assert connection.query("""SELECT "table" FROM sseapp.watched WHERE trouble LIKE '%no functions here'""") == [
+    assert connection.query("""SELECT "table" FROM sseapp.watched WHERE trouble LIKE '%no functions here%'""") == [
         ("a",)
     ]
     connection.query("INSERT INTO shop.a VALUES (1)")

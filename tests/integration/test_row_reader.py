@@ -69,8 +69,8 @@ def test_an_error_of_a_row_keeps_its_cause(running, read, policy, caplog):
     running.sql("ALTER TABLE orders RENAME TO real; ALTER VIEW failing RENAME TO orders")
     with pytest.raises(UnreadableError) as raised:
         _unchanged(running, lambda: read(running, table))
-    assert "division" not in raised.value.public
-    assert "integer" not in raised.value.public
+    assert "division" not in raised.value.detail
+    assert "integer" not in raised.value.detail
     assert "The rows of public.orders cannot be read: " in caplog.text
 
 

@@ -154,7 +154,7 @@ def test_a_log_that_was_exchanged_unnoticed_is_a_reset(running, follow):
     frames = follow(last_id=last_id).body()
     told = next(frames) + next(frames)
     assert b"event: reset" in told
-    assert b"another database" in told
+    assert b"another log" in told
     assert b"event: snapshot" in told
 
 
@@ -183,7 +183,7 @@ def test_what_the_database_says_is_not_told(follow, monkeypatch):
     """It names hosts, roles and databases."""
     body = follow().body()
     next(body)
-    monkeypatch.setattr(snapshot_rows, "opened", _raising(ConnectionLostError('role "secret" is not there')))
+    monkeypatch.setattr(snapshot_rows, "opened", _raising(ConnectionLostError(cause='role "secret" is not there')))
     assert next(body).startswith(b": The database cannot be reached.")
 
 

@@ -146,7 +146,10 @@ class Subscriber:
         data = json.loads(block.data, parse_float=str)
         self.last.append(f"{block.name} {str(block.data)[:300]} id={block.id}")
         if block.name == "snapshot":
-            self._begin(Span(block.id, {row[self.query.key]: row for row in data["rows"]}))
+            rows = {row[self.query.key]: row for row in data["rows"]}
+            if data.get("part", 1) > 1:
+                rows = (self.spans.pop().rows or {}) | rows
+            self._begin(Span(block.id, rows))
         elif block.name == "reset":
             self.reasons.append(data["reason"])
         elif block.name != "bye":

@@ -76,8 +76,9 @@ export async function throughLeader({ onMessage, onLost }) {
   };
 }
 
+/** What is for a page's broker names it as `broker`, what is for the page itself as `to`: the two have one name. */
 function following(channel, me, leader) {
-  const post = (message) => channel.postMessage({ to: leader, from: me, message });
+  const post = (message) => channel.postMessage({ broker: leader, from: me, message });
   return { leader, post, close: () => post({ type: "bye" }) };
 }
 
@@ -108,9 +109,9 @@ class Leader {
     this.#end();
   }
 
-  #take({ type, to, from, message }) {
+  #take({ type, broker, from, message }) {
     if (type === "who") this.#channel.postMessage({ leader: this.leader });
-    else if (to === this.leader) this.#broker.take(this.#ports.get(from) ?? this.#admit(from), message);
+    else if (broker === this.leader) this.#broker.take(this.#ports.get(from) ?? this.#admit(from), message);
   }
 
   #admit(from) {

@@ -25,7 +25,8 @@ const NO_DATABASE = "The database cannot be reached.";
  */
 export class Feed {
   state = { name: "connecting" };
-  cursor;
+  cursor; // after the last event that was told
+  #read; // after the last event that was read
   #url;
   #token;
   #onEvents;
@@ -47,6 +48,7 @@ export class Feed {
     this.#url = url;
     this.#token = token;
     this.cursor = cursor;
+    this.#read = cursor;
     this.#onEvents = onEvents;
     this.#onState = onState;
     this.silence = 2.5 * heartbeat;
@@ -140,15 +142,16 @@ export class Feed {
   }
 
   #take({ name, data, id }) {
-    if (id !== undefined) this.cursor = id;
+    if (id !== undefined) this.#read = id;
     if (name === "state") this.#standing(JSON.parse(data));
-    else if (name !== "bye") this.#batch.push({ name, data, id: this.cursor });
+    else if (name !== "bye") this.#batch.push({ name, data, id: this.#read });
     if (name !== "bye" && name !== "state") this.#settle();
   }
 
   #deliver() {
     const events = this.#batch.filter(({ data }, place) => data !== null || place === this.#batch.length - 1);
     this.#batch = [];
+    this.cursor = this.#read;
     if (events.length) this.#onEvents?.(events);
   }
 
@@ -190,6 +193,7 @@ export class Feed {
     this.#isConnected = false;
     this.#isDatabaseAway = false;
     this.#batch = [];
+    this.#read = this.cursor;
     clearTimeout(this.#timers.silence);
     clearTimeout(this.#timers.settled);
     this.#endWatch();

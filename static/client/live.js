@@ -8,6 +8,7 @@ import { Subscription } from "./subscription.js";
 import { Transactions } from "./transactions.js";
 
 const CHANGES = new Set(["insert", "update", "delete", "truncate", "reset"]);
+const UNSEEN = 100; // ms; a page that nobody sees has no frames, and does not always know that it is hidden
 const sources = new WeakMap(); // a plain row -> its Row
 
 /** What PostgreSQL prints for `column` of a row that `onRows` gave: `12.50` for 12.5; null for NULL. */
@@ -39,7 +40,7 @@ class Live {
   #subscription;
   #transactions = new Transactions((events) => this.#apply(events));
   #early = []; // what came before the columns were known
-  #frame = 0;
+  #frame = null; // the one that will show the rows
   #order;
 
   constructor(url, told, options) {
@@ -112,14 +113,14 @@ class Live {
 
   #request() {
     if (this.#frame || !this.#told.onRows) return;
-    this.#frame = 1;
-    // a page that nobody looks at has no frames
-    const soon = document.hidden ? (run) => setTimeout(run, 100) : requestAnimationFrame;
-    soon(() => this.#show());
+    const frame = (this.#frame = {});
+    const show = () => this.#frame === frame && this.#show();
+    requestAnimationFrame(show);
+    setTimeout(show, UNSEEN);
   }
 
   #show() {
-    this.#frame = 0;
+    this.#frame = null;
     if (!this.#rows.isLoaded) return;
     const { more, key } = this.#rows;
     this.#told.onRows?.(this.rows, { more, key, columns: this.#columns });

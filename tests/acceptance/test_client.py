@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from random import Random
 
 import pytest
@@ -34,6 +34,7 @@ class Reader(threading.Thread):
         self.told = []
         self.resets = []
         self.error = None
+        self._lock = threading.Lock()
         self.start()
 
     def run(self):
@@ -41,23 +42,40 @@ class Reader(threading.Thread):
             for change in self._changes:
                 if change.row == LAST:
                     return
-                self.rows.apply(change)
-                if change.event == "reset":
-                    self.resets.append(change.data["reason"])
-                if change.at is not None:
-                    self.told.append(change)
+                with self._lock:
+                    self._take(change)
         except FollowError as error:
             self.error = error
 
+    def _take(self, change):
+        self.rows.apply(change)
+        if change.event == "reset":
+            self.resets.append(change.data["reason"])
+        if change.at is not None:
+            self.told.append(change)
+
     def holds(self, rows):
-        wait_until(lambda: self.error or sorted(self.rows, key=str) == rows, 30, "the rows")
+        wait_until(lambda: self.error or self._sorted() == rows, 30, "the rows")
         assert self.error is None
+
+    def _sorted(self):
+        with self._lock:
+            return sorted(self.rows, key=str)
 
 
 @pytest.fixture
 def loop():
     with closing(Loop()) as found:
         yield found
+
+
+@contextmanager
+def opened(loop, line):
+    loop.run(line.open())
+    try:
+        yield
+    finally:
+        loop.run(line.close())
 
 
 def test_each_change_comes_once_though_lines_are_cut_and_servers_restarted(pg18, loop):
@@ -68,8 +86,7 @@ def test_each_change_comes_once_though_lines_are_cut_and_servers_restarted(pg18,
             schema.install(connection)
         hosts = [Host(dsn, **QUICK)]
         line = Line(lambda: hosts[-1].address[1], faults(random))
-        loop.run(line.open())
-        with closing(Site(pg18, dsn, hosts[0])) as site:
+        with opened(loop, line), closing(Site(pg18, dsn, hosts[0])) as site:
             table = site.table("id int PRIMARY KEY, n numeric, a text", rows="(1, 0.10, 'é\u2028')")
             reader = Reader(f"http://127.0.0.1:{line.port}/tables/{table}/changes")
             reader.holds(_selected(site, table))
@@ -97,7 +114,6 @@ def test_each_change_comes_once_though_lines_are_cut_and_servers_restarted(pg18,
             reader.join(10)
             assert not reader.is_alive()
         hosts[-1].stop()
-        loop.run(line.close())
 
 
 def _selected(site, table):

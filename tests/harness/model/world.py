@@ -207,9 +207,18 @@ class World:
         """Everything ends well: no more faults, no more writes, and everyone is told."""
         self._applications.end()
         self._go_on_until(lambda: all(worker.hub.upto == self._end for worker in self.workers))
+        self._hush()
+        self._go_on_until(self._is_all_told)
+
+    def _is_all_told(self):
+        """Everyone hears for some time that there is nothing more. One who waits for a snapshot hears that, too."""
+        if any(task.name == "snapshot" and not task.is_over for worker in self.workers for task in worker.tasks):
+            self._hush()
+        return all(client.silent > 3 for client in self.clients)
+
+    def _hush(self):
         for client in self.clients:
             client.silent = 0
-        self._go_on_until(lambda: all(client.silent > 3 for client in self.clients))
 
     @property
     def _end(self):

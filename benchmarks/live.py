@@ -20,7 +20,7 @@ HELD = 20
 """Rows that a range holds before."""
 
 READ = "row_to_json(x.*)"
-"""What marks the statement that reads a result (``rows`` in sseapp/sql/queries/queries.sql)."""
+"""What marks the statement that reads a result (``rows`` in sseapp/sql/queries/rows.sql)."""
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(seconds=10)

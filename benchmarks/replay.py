@@ -16,7 +16,7 @@ MISSED = 1000
 """Changes that each of them missed."""
 
 READ = "AS there"
-"""What marks the statement that reads what a subscriber missed (``resume`` in sseapp/sql/queries/queries.sql)."""
+"""What marks the statement that reads what a subscriber missed (``resume`` in sseapp/sql/queries/log.sql)."""
 
 
 def replay(bench: Bench) -> Plan:

@@ -107,7 +107,7 @@ def tables(connection: Connection) -> list[WatchedTable]:
 
 def log(connection: Connection) -> Log:
     """The state of the log."""
-    ((rows, size, age),) = connection.query(statements.named("queries")["size"])
+    ((rows, size, age),) = connection.query(statements.named("log")["size"])
     return Log(rows, size, age)
 
 

@@ -27,6 +27,7 @@ from sseapp.backoff import Backoff, jittered
 from sseapp.config import Settings
 from sseapp.errors import BadParameterError, OvertakenError, SseappError
 from sseapp.live.consumer_run import ConsumerRun, Function
+from sseapp.live.presence import Presence
 from sseapp.log.pace import Pace, Reading
 from sseapp.postgres import catalog, consumer_state, schema
 from sseapp.postgres.change_log import ChangeLog
@@ -36,8 +37,7 @@ from sseapp.postgres.database import Connection, Database
 _log = logging.getLogger(__name__)
 _STANDBY = 1.0  # seconds between two tries for the lock: another process goes on that soon
 _LONGEST_PAUSE = 30.0  # seconds between two calls for a change at which the function raises
-_PRESENCE = 10.0  # seconds for which a consumer promises to read the log
-_TICK = 2.0  # seconds after which it promises again
+_TICK = 2.0  # seconds after which it promises again to read the log
 _LONGEST_WAIT = 0.5  # seconds of a wait for changes, and so until a stop is noticed
 
 
@@ -81,11 +81,9 @@ class Consumer:
         self.table = table
         self._function = function
         self._database = database
-        self._pace = pace
+        self._presence = Presence(pace, tick=_TICK, retention=retention)
         self._piece = piece
         self._batch = batch
-        self._retention = retention
-        self._promised = 0  # when, by the database's clock in milliseconds
         self._attended = -_TICK
         self._stopping = threading.Event()
         self._backoff = Backoff(longest=_LONGEST_PAUSE)
@@ -121,9 +119,7 @@ class Consumer:
                 return
         session = thread.call(self._database.blocking_session)
         try:
-            self._pace.begin(pooled=reader.pooled)
-            if not self._pace.deaf:
-                reader.query("LISTEN sseapp")
+            self._presence.begin(ChangeLog(reader))
             while not self._stopping.is_set():
                 self._run(reader, session, thread)
         finally:
@@ -174,22 +170,15 @@ class Consumer:
         run.keep(at_once=True)
 
     def _wait(self, log: ChangeLog, reading: Reading, commits: int, *, is_at_end: bool) -> None:
-        step = self._pace.after(reading, commits, monotonic())
-        if step.fence:
-            self._pace.fenced(log.fence())
-        if step.lease is not None:
-            log.extend_lease(step.lease)
+        wait = self._presence.keep_pace(log, reading, commits)
         if is_at_end:
-            log.wait(min(step.wait, _LONGEST_WAIT))
+            log.wait(min(wait, _LONGEST_WAIT))
 
     def _attend(self, log: ChangeLog) -> None:
-        """Promise to be there for a while, as a listener does: where no server runs, writers ring and log for us."""
-        if monotonic() - self._attended < _TICK:
-            return
-        clock = log.attend(presence=_PRESENCE, retention=self._retention)
-        if not 0 <= clock - self._promised < 500 * _PRESENCE:
-            self._pace.begin(pooled=log.pooled)
-        self._promised, self._attended = clock, monotonic()
+        """Promise to be there for a while, as a listener does: where no server runs, writers log and notify for us."""
+        if monotonic() - self._attended >= _TICK:
+            self._presence.renew(log)
+            self._attended = monotonic()
 
     def _failed(self, error: Exception) -> None:
         """Log the first failure of a streak."""

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 from typing import Protocol
 
@@ -14,16 +14,17 @@ from sseapp import concurrency
 from sseapp.backoff import Backoff
 from sseapp.errors import SESSION_ERRORS, DatabaseError, DeadlineError, SseappError
 from sseapp.live.hub import Hub
+from sseapp.live.presence import Presence
 from sseapp.live.registry import TableRegistry
+from sseapp.live.remainder import Remainder
 from sseapp.log.change import RESET, Batch
 from sseapp.log.cursor import Cursor, Snapshot
-from sseapp.log.log import OTHER_LOG, Log, Remaining
+from sseapp.log.log import OTHER_LOG, Log
 from sseapp.log.pace import Pace, Reading
 from sseapp.signals import changed
 
 _log = logging.getLogger(__name__)
 _NOT_YET = "the listener has not connected yet"
-_PRESENCE = 10.0  # seconds for which a listener promises to be there; it renews that before half of them have passed
 _LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may take 4: back within 10 s of the database
 
 
@@ -31,25 +32,6 @@ class OpenLog(Protocol):
     """Opens a session with the log; ``soon`` cuts its deadline to a few seconds, to notice a silent peer."""
 
     def __call__(self, *, soon: bool) -> Log: ...  # noqa: D102  # as of the class
-
-
-@dataclass(frozen=True, slots=True)
-class Remainder:
-    """A batch beyond its first piece: the watches it holds changes of, those with too many, and the last id."""
-
-    watches: set[int]
-    large: set[int]
-    greatest_id: int
-
-    @classmethod
-    def of(cls, parts: Iterable[Remaining], *, limit: int) -> Remainder:
-        """More than ``limit`` changes of a watch are too many."""
-        parts = list(parts)
-        return cls(
-            {part.watch for part in parts},
-            {part.watch for part in parts if part.count > limit},
-            max((part.greatest_id for part in parts), default=0),
-        )
 
 
 class Listener:
@@ -81,9 +63,7 @@ class Listener:
         self.pace = pace
         self._batch = batch
         self._limit = limit
-        self._retention = retention
-        self._presence = max(_PRESENCE, 5 * tick)
-        self._promised = 0  # when, by the database's clock in milliseconds
+        self._presence = Presence(pace, tick=tick, retention=retention)
         self._cursor: Cursor | None = None
         self._epoch: str | None = None
         self._sent = 0
@@ -160,21 +140,16 @@ class Listener:
         self._hub.tick()
 
     def _begin(self, log: Log) -> None:
-        self.pace.begin(pooled=log.pooled)
         self._idle = None
-        if not self.pace.deaf:
-            # LISTEN first, then read: what commits in between sends a NOTIFY
-            log.listen()
-        elif log.pooled:
+        # LISTEN first, then read: what commits in between sends a NOTIFY
+        self._presence.begin(log)
+        if self.pace.deaf and log.pooled:
             _log.info("There is a pooler before the database, so the log is polled instead of waiting for NOTIFY.")
 
     def _attend(self, log: Log) -> None:
-        """Promise to be there for a while. Writers that looked after the last promise had run out do not ring."""
-        clock = log.attend(presence=self._presence, retention=self._retention)
-        if not 0 <= clock - self._promised < 500 * self._presence:
-            self.pace.begin(pooled=log.pooled)
+        """Promise to be there for a while."""
+        if not self._presence.renew(log):
             self._idle = None
-        self._promised = clock
 
     def _join(self, log: Log) -> None:
         """Go on from the cursor where that is possible, else begin at the log's end and reset every stream."""
@@ -258,12 +233,7 @@ class Listener:
         if reading is None:
             # only the rest of a batch was read
             return 0.0
-        step = self.pace.after(reading, commits, monotonic())
-        if step.fence:
-            self.pace.fenced(log.fence())
-        if step.lease is not None:
-            log.extend_lease(step.lease)
-        return step.wait
+        return self._presence.keep_pace(log, reading, commits)
 
     def _left_out(self, log: Log, cursor: Cursor) -> set[int]:
         """The watches that the rest of a large batch is read without, so that other tables need not wait for it.

@@ -263,4 +263,4 @@ def _array(xids: Iterable[int]) -> str:
 
 
 def _named(name: str) -> str:
-    return statements.named("queries")[name]
+    return statements.named("log")[name]

@@ -11,7 +11,7 @@ from sseapp.postgres.database import Connection, Database
 
 def steps(connection: Connection, *, retention: float, size: int) -> Iterator[int]:
     """Prune step by step; how many rows of the log each step took. ``retention`` in seconds, ``size`` in bytes."""
-    statement = statements.named("queries")["prune"]
+    statement = statements.named("log")["prune"]
     while deleted := connection.query(statement, {"retention": retention, "size": size})[0][0]:
         yield int(deleted)
 

@@ -11,8 +11,8 @@ from sseapp.postgres import catalog, statements
 from sseapp.postgres.database import Connection
 
 PARTS = (
-    "tables", "migrations", "pace", "read", "shape", "forms", "triggers", "templates", "functions", "plain", "attach",
-    "check", "neighbours", "watch", "prune", "consumer", "finish",
+    "tables", "migrations", "pace", "read", "shape", "column_json", "triggers", "templates", "functions", "plain",
+    "attach", "check", "neighbours", "watch", "prune", "consumer", "finish",
 )  # fmt: skip
 """The files of an install, in order; ``migrations`` stands for all of that folder's."""
 

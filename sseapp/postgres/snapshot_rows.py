@@ -76,7 +76,7 @@ class Pages:
 
     def _fetch(self, rows: int) -> list[tuple[Any, ...]]:
         parameters = {"rows": rows, "bytes": FRAME_SIZE}
-        return self._connection.query(statements.named("queries")["fetch_rows"], parameters, deadline=self._deadline)
+        return self._connection.query(statements.named("rows")["fetch_rows"], parameters, deadline=self._deadline)
 
 
 @contextmanager
@@ -88,13 +88,13 @@ def opened(
         yield Pages(connection, table, query, filter_, whole=whole, deadline=deadline)
     finally:
         if not connection.closed:
-            connection.query(statements.named("queries")["close_rows"])
+            connection.query(statements.named("rows")["close_rows"])
 
 
 def refuses(database: Database, table: Table, filter_: Filter) -> bool:
     """Whether the database cannot read one of the filter's values, whatever the rows are."""
     where = filter_sql.clause(filter_, table, "t")
-    statement = sql.SQL(statements.named("queries")["try_filter"]).format(table=_name(table), where=where)
+    statement = sql.SQL(statements.named("rows")["try_filter"]).format(table=_name(table), where=where)
     try:
         database.query(statement)
     except DataRejectedError:
@@ -106,7 +106,7 @@ def refuses(database: Database, table: Table, filter_: Filter) -> bool:
 
 def _statement(name: str, table: Table, query: Query, filter_: Filter, **parts: sql.Composable) -> sql.Composed:
     columns = [table.by_name[name] for name in query.columns] if query.columns else table.columns
-    return sql.SQL(statements.named("queries")[name]).format(
+    return sql.SQL(statements.named("rows")[name]).format(
         watch=sql.Literal(table.watch),
         columns=sql.SQL(", ").join(filter_sql.selected(column, "t") for column in columns),
         table=_name(table),

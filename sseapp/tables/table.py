@@ -13,7 +13,7 @@ class Column:
     (``int4``, ``timestamptz``, ``bpchar``); ``kind`` is ``pg_type.typtype`` of that base type
     (``b`` base, ``e`` enum, ``c`` composite, ``r`` range, ``m`` multirange), or ``a`` for an array.
     ``labels`` are those of an enum, in declared order. ``as_text`` says that the column's JSON is its text, not what
-    the type's own cast to json makes of it: see ``sseapp/sql/install/forms.sql``.
+    the type's own cast to json makes of it: see ``sseapp/sql/install/column_json.sql``.
     """
 
     name: str

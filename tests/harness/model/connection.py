@@ -1,4 +1,4 @@
-"""Answers the statements of ``sseapp/sql/queries/queries.sql`` from the simulated database, each at one moment.
+"""Answers the statements of ``sseapp/sql/queries`` from the simulated database, each at one moment.
 
 Before and after each statement the caller pauses, so that anything may happen there.
 """
@@ -18,8 +18,8 @@ from sseapp.errors import ConnectionLostError
 from sseapp.postgres import filter_sql, statements
 from sseapp.tables.table import Column, Table
 
-_NAMES = {text: name for name, text in statements.named("queries").items()}
-_NAMES |= {text: name for name, text in statements.named("catalog").items()} | {"LISTEN sseapp": "listen"}
+_NAMES = {text: name for file in ("log", "rows", "catalog") for name, text in statements.named(file).items()}
+_NAMES["LISTEN sseapp"] = "listen"
 _COLUMNS = {
     "accounts": ("id", "part", "v"),
     "history": ("part", "v"),
@@ -34,7 +34,7 @@ def table(name, generation):
 
 
 class Queries:
-    """The statements. A parameter's name is that of queries.sql.
+    """The statements. A parameter's name is that of the file.
 
     ``has_xip`` is the clause on transactions that were in flight: a break of the model leaves it out.
     """

@@ -45,7 +45,7 @@ class LogRow:
 
     @property
     def selected(self):
-        """What the statements of queries.sql select of it."""
+        """What the statements of log.sql select of it."""
         values = (self.watch, self.kind, self.count, self.old, self.new)
         return (self.id, str(self.xid), *values, f"t{self.id}", self.reason)
 

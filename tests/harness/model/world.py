@@ -35,7 +35,14 @@ from sseapp.postgres.change_log import ChangeLog
 from sseapp.query.query import parse as parse_query
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-_CLOCKED = ("delivery.subscription", "delivery.progress", "live.listener", "live.result", "delivery.long_poll")
+_CLOCKED = (
+    "delivery.subscription",
+    "delivery.progress",
+    "live.listener",
+    "live.presence",
+    "live.result",
+    "delivery.long_poll",
+)
 _FRAMED = ("live.channel", "live.hub", "events.ring", "live.spool")
 _THREADED = (
     *("live.channel", "live.hub", "live.listener", "live.registry", "live.replay", "live.result"),

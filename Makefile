@@ -8,11 +8,15 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
+PARALLEL := --numprocesses $(WORKERS) --dist worksteal
+# simulations of many histories: five times slower where coverage is measured, and not quick without
+MODELS := tests/unit/test_model.py tests/unit/log/test_pace_model.py
+
 # the files of the pure core, from the test that holds the floors
 CORE := PYTHONPATH=.:tests/unit $(BIN)/python -c \
 	"from test_layers import PURE; print(','.join(f'sseapp/{name}.py,sseapp/{name}/*' for name in PURE))"
 
-.PHONY: help setup demo test check bench soak versions dist clean
+.PHONY: help setup demo test test-all check bench soak versions dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -22,15 +26,18 @@ setup: .venv/develop ## Make .venv with everything needed to run and test
 demo: .venv/run ## Run a sample shop on 127.0.0.1 (PORT=8000); Ctrl-C stops it
 	@exec $(BIN)/python -m sseapp demo --port $(PORT)
 
-test: .venv/develop ## Run all tests; the pure core must have full branch coverage
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=
-	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=100 --include="$$($(CORE))"
+test: .venv/develop ## Run the tests, but for those that take longest
+	$(BIN)/python -m pytest $(PARALLEL)
 
-check: .venv/develop ## Format, lint, types and the quick tests
+test-all: .venv/develop ## Run all tests, also those that take longest (20 minutes)
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow"
+
+check: .venv/develop ## Format, lint, types and the quick tests; the pure core must have full branch coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q $(PARALLEL) --cov --cov-report= tests/unit $(addprefix --ignore=,$(MODELS))
+	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=100 --include="$$($(CORE))"
 
 bench: .venv/bench ## Run the benchmarks
 	$(BIN)/python benchmarks/run.py

@@ -65,7 +65,7 @@ _XIP = {"%(xip)s": "'{}'", "%(upto)s::pg_snapshot": "regexp_replace(%(upto)s, ':
 
 
 def _without_xip(monkeypatch, *names):
-    queries = dict(statements.named("queries"))
+    queries = dict(statements.named("log"))
     for name in names:
         assert any(text in queries[name] for text in _XIP), name
         for text, without in _XIP.items():

@@ -95,6 +95,55 @@ def test_a_row_that_is_too_large_to_be_logged_is_a_reset(site, hide):
     assert site.events()[-1][2]["id"] == 3
 
 
+OPERATORS = {
+    'int4, int8, text, float8, oid, bool, regclass, xid, "char"': ("=", "<>", "<", ">", "<=", ">="),
+    "int4, int8, float8": ("+", "-", "*", "/"),
+    "text": ("||", "~", "~~"),
+}
+
+
+def test_no_operator_of_the_writers_is_called(site):
+    """They would run with the rights of the role that installed sseapp."""
+    site.run("CREATE TABLE t (id int PRIMARY KEY, a text); INSERT INTO t SELECT n, 'x' FROM generate_series(1, 99) n")
+    site.watch("t")
+    site.run(f"CREATE SCHEMA {site.name}_own")
+    writer = site.session(setup=f"SET search_path = {site.name}_own, pg_catalog")
+    for types, operators in OPERATORS.items():
+        for type_ in types.split(", "):
+            name = f"mine_{abs(hash(type_))}"
+            execute(
+                writer,
+                f"""CREATE OR REPLACE FUNCTION {name}({type_}, {type_}) RETURNS bool LANGUAGE plpgsql AS
+                    $$ BEGIN RAISE 'an operator of the writer''s'; END $$""",
+            )
+            for operator in operators:
+                execute(
+                    writer, f"CREATE OPERATOR {operator} (FUNCTION = {name}, LEFTARG = {type_}, RIGHTARG = {type_})"
+                )
+    table = f"{site.name}.t"
+    execute(writer, f"INSERT INTO {table} VALUES (100, 'y'); INSERT INTO {table} SELECT 101, 'z'")
+    execute(writer, f"UPDATE {table} SET a = 'new'; UPDATE {table} SET a = 'newer' WHERE id OPERATOR(pg_catalog.=) 1")
+    execute(writer, f"INSERT INTO {table} SELECT id OPERATOR(pg_catalog.+) 1000, a FROM {table}; DELETE FROM {table}")
+    assert len(site.events()) == 2 + 101 + 1 + 101 + 202
+    site.run(f"DROP SCHEMA {site.name}_own CASCADE")
+
+
+@pytest.mark.parametrize("setting", ["sseapp.depths", "sseapp.nested"])
+@pytest.mark.parametrize("value", ["x", "{", "1=", "9" * 40])
+def test_whatever_the_writer_sets_our_notes_to(site, setting, value):
+    site.run("""CREATE TABLE t (id int PRIMARY KEY, a text);
+        CREATE FUNCTION nest() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF pg_trigger_depth() = 1 THEN UPDATE t SET a = 'z' WHERE id = new.id; END IF; RETURN NULL; END $$;
+        CREATE TRIGGER nest AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION nest()""")
+    site.watch("t")
+    writer = site.session(setup=f"SET search_path = {site.name}")
+    execute(
+        writer,
+        f"SET {setting} = '{value}'; INSERT INTO t VALUES (1, 'x'), (2, 'y'); UPDATE t SET a = 'w'; DELETE FROM t",
+    )
+    assert [kind for kind, _, _ in site.events()].count("d") == 2
+
+
 def test_errors_that_are_the_applications_own_stay_so(site):
     site.run("CREATE TABLE t (id int PRIMARY KEY)")
     watch = site.watch("t")
@@ -250,7 +299,7 @@ def outcome(session, statement):
     return None
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(scenario=scenarios())
 def test_each_statement_succeeds_or_fails_alike_with_and_without_a_watch(site, scenario):
     columns = ", ".join(f"c{n} {type_}" for n, type_ in enumerate(scenario["types"]))

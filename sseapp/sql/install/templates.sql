@@ -163,7 +163,7 @@ BEGIN
                 FETCH versions INTO before;
                 CONTINUE WHEN (before OPERATOR(pg_catalog.<>) after) IS NOT TRUE;
                 logged := 1;
-                IF packed BETWEEN 1 AND 31 AND ((((pg_catalog.octet_length(befores) OPERATOR(pg_catalog.+) pg_catalog.octet_length(afters))
+                IF packed OPERATOR(pg_catalog.>) 0 AND packed OPERATOR(pg_catalog.<) 32 AND ((((pg_catalog.octet_length(befores) OPERATOR(pg_catalog.+) pg_catalog.octet_length(afters))
                         OPERATOR(pg_catalog.+) pg_catalog.octet_length(before)) OPERATOR(pg_catalog.+) pg_catalog.octet_length(after))
                         OPERATOR(pg_catalog.<) 1900) THEN
                     befores := befores OPERATOR(pg_catalog.||) E'\x1e' OPERATOR(pg_catalog.||) before;

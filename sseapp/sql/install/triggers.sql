@@ -25,7 +25,8 @@ SET jit = off
 AS $body$
 #variable_conflict use_column
 DECLARE
-    nested bigint := nullif(current_setting('sseapp.nested', true), '');
+    -- anybody may set it to anything
+    nested bigint := substring(current_setting('sseapp.nested', true) FROM '^\d{1,18}$');
     later sseapp.change;
 BEGIN
     IF nested IS NULL THEN
@@ -77,14 +78,15 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $body$
 DECLARE
-    noted jsonb := coalesce(nullif(current_setting('sseapp.depths', true), ''), '{}');
-    deepest integer := coalesce((noted ->> relation::text)::integer, 1);
+    -- "relation=depth", the newest first; anybody may set it to anything
+    noted text := coalesce(current_setting('sseapp.depths', true), '');
+    deepest integer := coalesce(substring(noted FROM format('(?:^| )%s=(\d{1,6})(?: |$)', relation))::integer, 1);
 BEGIN
     IF deepest > depth THEN
         INSERT INTO sseapp.entangled_table (relation) SELECT note_depth.relation
         WHERE NOT EXISTS (SELECT FROM sseapp.entangled_table e WHERE e.relation = note_depth.relation);
     ELSIF depth > deepest THEN
-        PERFORM set_config('sseapp.depths', (noted || jsonb_build_object(relation, depth))::text, true);
+        PERFORM set_config('sseapp.depths', concat_ws(' ', format('%s=%s', relation, depth), nullif(noted, '')), true);
     END IF;
 END
 $body$;

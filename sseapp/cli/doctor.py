@@ -164,11 +164,11 @@ def _follow_canary(connection: Connection, settings: Settings) -> Iterator[Findi
     before = change_log.log_end(connection)
     runtime = Runtime(settings)
     runtime.start()
-    subscribed, delivered = threading.Event(), threading.Event()
+    delivered = threading.Event()
     try:
+        # it holds its position from here on: all that is written now will come
         subscription = ChangesStream(runtime.services, _CANARY, [("snapshot", "no")])
-        concurrency.start("canary", _follower(subscription, subscribed, delivered))
-        subscribed.wait(_TIMEOUT)
+        concurrency.start("canary", _follower(subscription, delivered))
         reading = ChangeLog(connection).read(Cursor(before.upto), batch=1, sent=0).reading
         polls = runtime.listener.pace.deaf or (reading is not None and reading.left > 0)
         if not polls:
@@ -185,15 +185,10 @@ def _follow_canary(connection: Connection, settings: Settings) -> Iterator[Findi
         runtime.close()
 
 
-def _follower(
-    subscription: ChangesStream, subscribed: threading.Event, delivered: threading.Event
-) -> Callable[[], None]:
+def _follower(subscription: ChangesStream, delivered: threading.Event) -> Callable[[], None]:
     def follow() -> None:
         with closing(subscription):
-            for number, data in enumerate(subscription.body()):
-                if number:
-                    # the second piece holds the position: all that is written from now on will come
-                    subscribed.set()
+            for data in subscription.body():
                 if _TEXT.encode() in data:
                     delivered.set()
                     return

@@ -30,8 +30,11 @@ def _counted(dsn, query):
 @pytest.mark.timeout(60 + 10 * KILLS)
 @pytest.mark.parametrize(
     "processes",
-    [Commands, lambda dsn: Commands(dsn, "--batch", "20"), Workers],
-    ids=["commands", "batches", "workers"],
+    [
+        pytest.param(Commands, marks=pytest.mark.slow, id="commands"),
+        pytest.param(lambda dsn: Commands(dsn, "--batch", "20"), marks=pytest.mark.slow, id="batches"),
+        pytest.param(Workers, id="workers"),
+    ],
 )
 def test_each_change_has_its_effect_once_though_processes_are_killed(pg18_dsn, processes, capsys):
     random = Random(seed := os.environ.get("CONSUMER_SEED") or str(Random().random()))

@@ -84,7 +84,9 @@ def test_every_change_arrives_soon_whichever_way_the_databases_clock_is_stepped(
 
 
 @LONG
-@pytest.mark.parametrize("ahead", [HOUR, 0], ids=["forward and back", "back"])
+@pytest.mark.parametrize(
+    "ahead", [pytest.param(HOUR, marks=pytest.mark.slow, id="forward and back"), pytest.param(0, id="back")]
+)
 def test_the_bell_rings_again_soon_after_the_databases_clock_was_stepped_back(site, clock, ahead):
     """A lease that was to last a second would last an hour."""
     table = site.table()
@@ -99,7 +101,7 @@ def test_the_bell_rings_again_soon_after_the_databases_clock_was_stepped_back(si
 
 
 @pytest.mark.parametrize("site", [{"retention": "3s"}], indirect=True)
-@pytest.mark.parametrize("step", [HOUR, -HOUR])
+@pytest.mark.parametrize("step", [pytest.param(HOUR, marks=pytest.mark.slow), -HOUR])
 def test_the_log_is_pruned_by_age_though_the_databases_clock_was_stepped(site, clock, step):
     table = site.table()
     site.sql(f"INSERT INTO {table} VALUES (1)")

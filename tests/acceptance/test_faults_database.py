@@ -163,7 +163,7 @@ def test_sessions_that_are_stopped(fault_run, cluster):
 
 
 @pytest.mark.usefixtures("steady")
-@pytest.mark.parametrize("kind", ["freeze", "cut"])
+@pytest.mark.parametrize("kind", ["freeze", pytest.param("cut", marks=pytest.mark.slow)])
 def test_a_network_that_falls_silent(fault_run, network, host, kind):
     """First the far end still acknowledges, then not even that. What was connected stays dead when it is mended."""
 

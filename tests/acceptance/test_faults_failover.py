@@ -69,6 +69,7 @@ def test_a_crash_with_an_unlogged_log(own_cluster):
     assert any("failed over" in reason for reason in report.resets), report.resets
 
 
+@pytest.mark.slow
 def test_a_replica_that_cannot_be_written(own_cluster):
     """A listener cannot use a replica: clients are told to retry, and are served after its promotion."""
     rig.prepare(own_cluster.dsn())
@@ -106,6 +107,7 @@ def test_rights_that_are_taken_away_and_given_back(own_cluster):
         judged(fault_run)
 
 
+@pytest.mark.slow
 def test_a_log_that_is_dropped_and_installed_again(own_cluster):
     """Changes in the meantime were not logged: clients get a reset, and a snapshot that has them."""
     dsn = own_cluster.dsn()
@@ -131,7 +133,7 @@ def install(dsn):
         cursor.execute(schema.printable().replace("COMMIT;", watches))
 
 
-@pytest.mark.parametrize("kind", ["gthread", "waitress"])
+@pytest.mark.parametrize("kind", ["gthread", pytest.param("waitress", marks=pytest.mark.slow)])
 def test_a_host_on_threads_stays_true_to_its_clients(own_cluster, kind):
     """The same through other hosts: one outage each."""
     rig.prepare(own_cluster.dsn())

@@ -62,6 +62,7 @@ def test_a_pool_that_is_exhausted(pg18):
         assert site.get("/readyz").status == 200
 
 
+@pytest.mark.slow
 def test_descriptors_that_run_out(pg18):
     """As many streams as there is room for: the rest is refused, the listener finds room for a new connection."""
     with altered(LIMITED) as (folder, _), ExitStack() as stack:

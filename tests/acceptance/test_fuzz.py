@@ -117,7 +117,7 @@ def _check(status: int, headers: dict[str, str], body: bytes) -> None:
         assert kind == "application/problem+json", headers
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_no_request_fails_hangs_or_runs_as_sql(app, canary, seed):
     generator = Generator(seed)
     client = app.test_client()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from harness.poisons import Poison, three
 
@@ -13,24 +15,27 @@ def served(pg18, request):
 
 
 @pytest.mark.parametrize("served", ["LATIN1", "SQL_ASCII", "WIN1252", "EUC_JP"], indirect=True)
-@pytest.mark.parametrize("condition", ["eq.€", "neq.€", "gt.€", "in.(€,x)", "eq.日", "lt.😀"])
-def test_a_value_that_the_database_cannot_hold_is_refused_or_found_nowhere(served, condition):
+def test_a_value_that_the_database_cannot_hold_is_refused_or_found_nowhere(served):
     served.database.sql("INSERT INTO poisoned VALUES (1, 'x'), (2, 'y')")
+    for condition in ["eq.€", "neq.€", "gt.€", "in.(€,x)", "eq.日", "lt.😀"]:
+        _is_refused_or_found_nowhere(served, condition)
+    served.others_live(rounds=1)
+
+
+def _is_refused_or_found_nowhere(served, condition):
     rows = served.site.get("/tables/poisoned/rows", a=condition)
     if rows.status == 400:
         served.site.refused("poisoned", "changes", a=condition)
         return
     assert rows.status == 200, rows
     cursor = served.site.changes("poisoned", a=condition)["cursor"]
-    served.database.sql("UPDATE poisoned SET m = 'sad'")
+    served.database.sql("UPDATE poisoned SET m = CASE m WHEN 'sad' THEN 'happy'::mood ELSE 'sad' END")
     changes = served.site.changes("poisoned", a=condition, after=cursor, wait="0s")["changes"]
-    assert {change["row"]["id"] for change in changes} == {row["id"] for row in rows.json["rows"]}
-    served.others_live(rounds=1)
+    assert {change["row"]["id"] for change in changes} == {row["id"] for row in rows.json["rows"]}, condition
 
 
 @pytest.mark.parametrize("served", ["LATIN1", "WIN1252", "EUC_JP", "KOI8R"], indirect=True)
-@pytest.mark.parametrize("operator", ["gt", "gte", "lt", "lte"])
-def test_text_is_ordered_alike_in_a_snapshot_and_in_a_change(served, operator):
+def test_text_is_ordered_alike_in_a_snapshot_and_in_a_change(served):
     """By code point, where the database orders its own bytes."""
     encoding = {"LATIN1": "latin-1", "WIN1252": "cp1252", "EUC_JP": "euc_jp", "KOI8R": "koi8_r"}
     name = encoding[served.database.poison.encoding]
@@ -38,7 +43,7 @@ def test_text_is_ordered_alike_in_a_snapshot_and_in_a_change(served, operator):
     served.database.owner.set_client_encoding("UTF8")
     for number, text in enumerate(texts):
         served.database.sql(f"INSERT INTO poisoned VALUES ({number}, '{text}')")
-    for bound in texts:
+    for operator, bound in product(["gt", "gte", "lt", "lte"], texts):
         condition = f"{operator}.{bound}"
         rows = served.site.get("/tables/poisoned/rows", a=condition)
         assert rows.status == 200, rows

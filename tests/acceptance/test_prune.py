@@ -59,6 +59,7 @@ def log_size(site):
     return site.sql("SELECT pg_total_relation_size('sseapp.change')")[0][0]
 
 
+@pytest.mark.slow
 def test_the_log_is_bounded_under_a_steady_load(site, capsys):
     """2,000 rows a second, each kept for 3 s: some 6,000 rows and what a pruner's round leaves, not all of them."""
     table = site.table("id bigint PRIMARY KEY, a text")

@@ -129,7 +129,7 @@ def test_a_transaction_that_ends_late_is_told_late(site):
         assert site.effects_are(3) == [2, 3, 1] or site.effects_are(3) == [2, 1, 3]
 
 
-@pytest.mark.parametrize("stops", [1, 31, 32, 33, 40, 64, 100])
+@pytest.mark.parametrize("stops", [1, 32, 33, 100])
 def test_a_bulk_change_is_told_whole_and_goes_on_within(newest, stops):
     """A pack holds 32 changes in a row of the log; who was stopped within one goes on within it."""
     count = 0

@@ -81,7 +81,7 @@ SECRETS = ("db.invalid", "clerk", "ledger", "topsecret", "127.0.0.1", "translate
 
 @pytest.mark.parametrize("place", ["db.invalid:5432", "127.0.0.1:{port}"])
 def test_no_answer_says_where_the_database_is_and_the_log_does(monkeypatch, caplog, port, place):
-    monkeypatch.setattr(services, "_START", 5.0)
+    monkeypatch.setattr(services, "_START", 1.0)
     place = place.format(port=port)
     app = create_app(Settings.from_environ({"DATABASE_URL": f"postgresql://clerk:topsecret@{place}/ledger"}))
     client, stream = app.test_client(), {"Accept": "text/event-stream"}

@@ -20,13 +20,15 @@ from sseapp.query.filters import Filter
 from sseapp.query.query import Query
 from sseapp.tables.table import Table
 
+RESULT_SIZE = 16 << 20
+"""Bytes of rows that are read at once, beside the last one."""
 _PAGE = 2000  # rows
 _PATIENCE = 6  # times the deadline: where there is an order, all rows may be sorted before the first one comes
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows as PostgreSQL's JSON text, in the query's order; ``more`` says that its limit left some out."""
+    """Rows as PostgreSQL's JSON text, in the query's order; ``more`` says that a limit left some out."""
 
     upto: Snapshot
     rows: tuple[str, ...]
@@ -36,15 +38,19 @@ class Rows:
 def read(database: Database, table: Table, query: Query, filter_: Filter) -> Rows:
     """Read the rows that ``filter_`` (the query's, as of now) takes: one statement, one snapshot.
 
+    No more than the query's limit, nor than :data:`RESULT_SIZE`.
+
     Raises :exc:`~sseapp.errors.ShapeChangedError` where ``table`` is no longer what it was,
     :exc:`~sseapp.errors.LockedError` where its lock cannot be had within a second, and what else the database raises.
     """
-    statement = _statement("rows", table, query, filter_, limit=sql.Literal(query.limit + 1))
+    bounds = {"limit": sql.Literal(query.limit + 1), "size": sql.Literal(RESULT_SIZE)}
+    statement = _statement("rows", table, query, filter_, **bounds)
     with _naming(table):
         found = database.query(statement)
     generation, snapshot, greatest, _ = found[0]
-    rows = tuple(readable(row) for *_, row in found if row is not None)
-    return Rows(_upto(table, generation, snapshot, greatest), rows[: query.limit], more=len(rows) > query.limit)
+    rows = [row for *_, row in found if row is not None]
+    shown = tuple(readable(row) for row in rows[: query.limit] if row)
+    return Rows(_upto(table, generation, snapshot, greatest), shown, more=len(rows) > len(shown))
 
 
 class Pages:

@@ -104,7 +104,7 @@ def test_each_change_comes_once_though_lines_are_cut_and_servers_restarted(pg18,
             loop.run(_call(line.heal))
             reader.holds(_selected(site, table))
             assert reader.resets == []
-            assert len(line.made) > 1, "hardly a line was cut"
+            assert line.made, "no line was cut"
             judged = [(change.event, change.row and change.row["id"], change.xid) for change in reader.told]
             assert len(judged) == len(set(judged))
             logged = site.sql("SELECT count(*) FROM sseapp.change WHERE kind IN ('i', 'u', 'd')")[0][0]

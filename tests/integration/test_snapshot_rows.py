@@ -53,6 +53,25 @@ def test_all_columns_in_their_order_by_the_key(database, table):
     )
 
 
+@pytest.mark.parametrize(("rows", "shown", "more"), [(40, 17, True), (16, 16, False), (17, 17, False), (18, 17, True)])
+def test_a_result_is_bounded_in_bytes(site, database, rows, shown, more):
+    """A row here has just above 1,000,000 bytes, and 16 MiB are 16,777,216."""
+    site.run("CREATE TABLE t (id int PRIMARY KEY, a text)")
+    site.run(f"INSERT INTO t SELECT n, repeat('x', 1000000) FROM generate_series(1, {rows}) n")
+    site.watch("t")
+    found = _read(database, _table(site))
+    assert (_ids(found), found.more) == ([*range(1, shown + 1)], more)
+
+
+def test_a_row_above_the_bound_comes_alone(site, database):
+    site.run("CREATE TABLE t (id int PRIMARY KEY, a text); INSERT INTO t VALUES (1, repeat('x', 17 << 20))")
+    site.watch("t")
+    assert _read(database, _table(site)).more is False
+    site.run("INSERT INTO t VALUES (2, ''), (3, '')")
+    found = _read(database, _table(site))
+    assert (_ids(found), found.more) == ([1], True)
+
+
 def test_a_filter_an_order_columns_and_a_limit(database, table):
     rows = _read(database, table, ("a", "neq.b"), ("columns", "id"), ("order", "a.desc"), ("limit", "1"))
     assert (rows.rows, rows.more) == (('{"id":3}',), True)

@@ -2,7 +2,7 @@
 
 -- name: rows
 -- The rows that match a filter, their snapshot, and the generation of the watch, in one statement. It names the log for the same
--- reason as read_first in log.sql. The search_path decides how a regclass is printed: it is the one that the triggers use. With
+-- reason as read_first in log.sql. Rows come until {size} bytes are there, and an empty text where one more was left out. The search_path decides how a regclass is printed: it is the one that the triggers use. With
 -- row_security = off the statement fails where a policy would leave rows out. lock_timeout: a session of the pool that waits for
 -- one table's lock is missing to the readers of all others.
 SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '1s'; SET LOCAL row_security = off;
@@ -13,8 +13,12 @@ WITH seen AS MATERIALIZED (
     FROM sseapp.state s WHERE NOT EXISTS (SELECT FROM sseapp.change WHERE false))
 SELECT seen.generation, seen.snapshot, seen.greatest, r.row
 FROM seen LEFT JOIN LATERAL (
-    SELECT sseapp.sendable(row_to_json(x.*)::text) AS row
-    FROM (SELECT {columns} FROM {table} t WHERE {where} {order} LIMIT {limit}) x) r ON true;
+    SELECT CASE WHEN s.before < {size} THEN s.row ELSE '' END AS row
+    FROM (SELECT y.row, y.before, lag(y.before, 1, 0::bigint) OVER () AS before_last
+          FROM (SELECT x.row, sum(octet_length(x.row)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(x.row) AS before
+                FROM (SELECT sseapp.sendable(row_to_json(x.*)::text) AS row
+                      FROM (SELECT {columns} FROM {table} t WHERE {where} {order} LIMIT {limit}) x OFFSET 0) x) y) s
+    WHERE s.before_last < {size}) r ON true;
 
 -- name: open_rows
 -- The same through a cursor, which keeps the snapshot that it was opened with. Its first row is the head, a JSON array. {lock}

@@ -6,12 +6,16 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from flask import Flask
 
 from sseapp.config import Settings
 from sseapp.errors import BadParameterError
-from sseapp.process import Process
+from sseapp.live.consumer import check
+from sseapp.live.consumer_run import Function
+from sseapp.process import Process, Runtime
 from sseapp.signals import changed, own_changed
 from sseapp.views import blueprint, current
 from sseapp.views.current import Identify
@@ -45,6 +49,7 @@ class LiveTables:
         self._prefix = prefix
         self._identify = identify
         self._processes: dict[Settings, Process] = {}
+        self._consumers: dict[str, Callable[[Runtime], None]] = {}
         self.changed = own_changed()
         if app is not None:
             self.init_app(app)
@@ -61,15 +66,33 @@ class LiveTables:
         process = self._processes.setdefault(settings, Process(settings, signals=(changed, self.changed)))
         blueprint.register(app, process, url_prefix=self._prefix, identify=self._identify)
 
-    def start(self) -> None:
-        """Listen from now on, in this process, whether a request comes or not.
+    def consumer(self, name: str, table: str, *, batch: int = 1) -> Callable[[Function], Function]:
+        """Have the decorated function called for each change of ``table``: once over all processes, in order.
 
-        Call it in each process that is to receive :attr:`changed`: after a server has forked it.
+        It is called as :class:`~sseapp.live.consumer.Consumer` says, once :meth:`start` was called. ``name`` tells the
+        consumers of a database apart. ``batch`` is up to how many changes are consumed in one transaction.
+        """
+
+        def register(function: Function) -> Function:
+            check(name, function)
+            if name in self._consumers:
+                raise BadParameterError(f"There is a consumer named {name!r} already.", parameter="name")
+            self._consumers[name] = partial(Runtime.consume, name=name, table=table, function=function, batch=batch)
+            return function
+
+        return register
+
+    def start(self) -> None:
+        """Listen and consume from now on, in this process, whether a request comes or not.
+
+        Call it in each process that is to receive :attr:`changed` or to run a consumer: after a server has forked it.
         """
         if not self._processes:
             raise BadParameterError("Call init_app(app) before start().", parameter="app")
         for process in self._processes.values():
-            process.runtime()
+            runtime = process.runtime()
+            for consume in self._consumers.values():
+                consume(runtime)
 
 
 def _warn_of_sync_workers() -> None:

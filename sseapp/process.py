@@ -15,6 +15,8 @@ from sseapp.delivery.services import Services
 from sseapp.delivery.stream_limit import StreamLimit
 from sseapp.embedded import server
 from sseapp.errors import NoDatabaseError
+from sseapp.live.consumer import Consumer, pace_of
+from sseapp.live.consumer_run import Function
 from sseapp.live.hub import Hub
 from sseapp.live.listener import Listener
 from sseapp.live.receivers import Receivers
@@ -77,6 +79,7 @@ class Runtime:
             replays=self.replays,
             stream_limit=self.stream_limit,
         )
+        self._consumers: dict[str, Consumer] = {}
         _all.add(self)
 
     def start(self) -> None:
@@ -85,12 +88,31 @@ class Runtime:
         self.shape_check.start()
         self.pruner.start()
 
+    def consume(self, name: str, table: str, function: Function, *, batch: int = 1) -> None:
+        """Run a consumer in this process, unless one of this name runs in it; see :mod:`sseapp.live.consumer`."""
+        if name in self._consumers:
+            return
+        consumer = Consumer(
+            name,
+            table,
+            function,
+            database=self.database,
+            pace=pace_of(self.settings),
+            piece=self.settings.batch,
+            batch=batch,
+            retention=self.settings.retention,
+        )
+        self._consumers[name] = consumer
+        consumer.start()
+
     def close(self) -> None:
         """Let every stream say ``bye`` and end."""
         self.closing.set()
         self.listener.stop()
         self.shape_check.stop()
         self.pruner.stop()
+        for consumer in self._consumers.values():
+            consumer.stop()
         self.hub.wake()
         self.results.wake()
         self.broadcaster.wake()

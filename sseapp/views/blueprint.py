@@ -12,6 +12,7 @@ from werkzeug.routing import Map, PathConverter
 from sseapp.process import Process
 from sseapp.views import allowed_hosts, api, caching, current, dashboard, operations, origins, problems
 from sseapp.views.folders import STATIC
+from sseapp.views.live_table import live_table
 
 _CONCERNS = (problems, caching, origins, allowed_hosts, api, operations, dashboard)
 
@@ -23,10 +24,11 @@ class _Name(PathConverter):
 
 def register(app: Flask, process: Process, *, url_prefix: str, identify: current.Identify | None) -> None:
     """Have ``process`` serve everything below ``url_prefix`` of ``app``; that may be empty."""
-    current.put(app, process, identify)
     app.url_map.converters["sseapp_name"] = _Name
+    app.add_template_global(live_table)
     app.register_blueprint(_blueprint(), url_prefix=url_prefix or None)
     _serve_the_rest(app, url_prefix)
+    current.put(app, process, identify)
 
 
 def _blueprint() -> Blueprint:

@@ -16,6 +16,7 @@ from harness.running import prepare
 from harness.servers import Host
 
 from sseapp import LiveTables
+from sseapp.errors import BadParameterError
 
 HOST = """
 from flask import Flask
@@ -65,6 +66,15 @@ def _write(dsn, statement):
     with connection, connection.cursor() as cursor:
         cursor.execute(statement)
     connection.close()
+
+
+def _read(dsn, statement):
+    connection = psycopg2.connect(dsn)
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        found = cursor.fetchall()
+    connection.close()
+    return found
 
 
 def _listening(app):
@@ -146,6 +156,37 @@ def _hears(database, address):
 
     assert set(wait_until(heard, what="a change", pause=0.2)) == {"public.orders"}
     assert sse.ask(address, "/live/tables/orders/rows").json["rows"]
+
+
+def test_a_consumer_runs_once_started_in_one_of_two_processes(made, database):
+    """Two objects here are as two processes are: each has sessions of its own."""
+    _write(database, "CREATE TABLE effect (name text, change text)")
+
+    def note(name):
+        def mailer(change, connection):
+            with connection.cursor() as cursor:
+                cursor.execute("INSERT INTO effect VALUES (%s, %s)", (name, change.new))
+
+        return mailer
+
+    for name in ("one", "two"):
+        app, live = made(database)
+        function = note(name)
+        assert live.consumer("mailer", "orders")(function) is function
+        with pytest.raises(BadParameterError, match="mailer"):
+            live.consumer("mailer", "orders")(function)
+        live.start()
+        live.start()
+    wait_until(lambda: _read(database, "SELECT count(*) FROM sseapp.consumer") == [(1,)], what="the consumer")
+    _write(database, "INSERT INTO orders SELECT n FROM generate_series(1, 5) n")
+    wait_until(lambda: _read(database, "SELECT count(*) FROM effect") == [(5,)], what="five effects")
+    assert len(_read(database, "SELECT DISTINCT name FROM effect")) == 1
+    assert [change for (change,) in _read(database, "SELECT change FROM effect")] == [
+        f'{{"id":{number},"a":null}}' for number in range(1, 6)
+    ]
+    metrics = app.test_client().get("/live/metrics").text
+    assert 'sseapp_consumer_running{consumer="mailer"} 1.0' in metrics
+    assert 'sseapp_consumer_lag_seconds{consumer="mailer"}' in metrics
 
 
 def _needed(*modules):

@@ -224,7 +224,7 @@ def test_making_it_opens_nothing():
     app = host()
     LiveTables(app)
     app.test_client().get("/live/")
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_it_cannot_start_without_an_application():
@@ -287,3 +287,11 @@ def test_create_app_is_it_on_an_empty_application(monkeypatch):
     app = create_app()
     assert set(app.blueprints) == {f"sseapp{part}" for part in ("", ".api", ".dashboard", ".operations")}
     assert all(endpoint.startswith("sseapp.") for endpoint in app.view_functions)
+
+
+def test_a_coroutine_function_cannot_be_a_consumer():
+    async def send(change, connection):
+        pass
+
+    with pytest.raises(BadParameterError, match="coroutine"):
+        LiveTables().consumer("mailer", "orders")(send)

@@ -1,10 +1,11 @@
-"""The settings: read from the environment, validated once, each stated once (see :class:`Settings`)."""
+"""The settings, each stated once (see :class:`Settings`): read from the environment or from Flask, validated once."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
@@ -171,6 +172,17 @@ class Settings:
                 raise SettingError(_unknown(variable))
         return cls(**{name: _value(setting, environ) for name, setting in SETTINGS.items()} | overrides)
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+        """Read the settings from an application's ``config`` (Flask's), and from ``environ`` what is not there.
+
+        Besides text, a value may be a number, a boolean, a :class:`~datetime.timedelta` or a list. Raises
+        :exc:`~sseapp.errors.SettingError`.
+        """
+        names = [name for name in config if name == "DATABASE_URL" or name.startswith("SSEAPP_")]
+        given = {name: _text(name, config[name]) for name in names if config[name] is not None}
+        return cls.from_environ({**environ, **given})
+
     @property
     def streams(self) -> int:
         """How many streams fit: each needs a descriptor, or a thread, of which two are kept for other requests."""
@@ -215,3 +227,17 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
     except ValueError as error:
         given = setting.variable if setting.secret else f"{setting.variable}={text!r}"
         raise SettingError(f"{given} is not valid: {error}.") from None
+
+
+def _text(variable: str, value: Any) -> str:
+    """A value of an application's configuration, as the environment would have it."""
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case str() | int() | float():
+            return str(value)
+        case timedelta():
+            return f"{value.total_seconds():.3f}s"
+        case list() | tuple() | set() | frozenset():
+            return ",".join(map(str, value))
+    raise SettingError(f"{variable} is of type {type(value).__name__}: use a text, a number, a timedelta or a list.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from time import monotonic, sleep
 from weakref import WeakSet
 
@@ -14,8 +15,11 @@ from sseapp.delivery.services import Services
 from sseapp.delivery.stream_limit import StreamLimit
 from sseapp.embedded import server
 from sseapp.errors import NoDatabaseError
+from sseapp.live.consumer import Consumer, pace_of
+from sseapp.live.consumer_run import Function
 from sseapp.live.hub import Hub
 from sseapp.live.listener import Listener
+from sseapp.live.receivers import Receivers
 from sseapp.live.registry import TableRegistry
 from sseapp.live.replay import Replays
 from sseapp.live.result import LiveResults
@@ -27,13 +31,17 @@ from sseapp.postgres.change_log import ChangeLog
 from sseapp.postgres.database import Database
 from sseapp.postgres.pruner import Pruner
 from sseapp.postgres.shape_check import ShapeCheck
+from sseapp.signals import Signal, changed
 from sseapp.tables.table import Table
 
 
 class Runtime:
-    """All parts of one process, put together. ``services`` are those that requests are served with."""
+    """All parts of one process, put together. ``services`` are those that requests are served with.
 
-    def __init__(self, settings: Settings) -> None:
+    ``signals`` are sent with each batch.
+    """
+
+    def __init__(self, settings: Settings, signals: Sequence[Signal] = (changed,)) -> None:
         self.settings = settings
         self.closing = threading.Event()
         self.database = Database(dsn(settings), size=settings.pool, deadline=settings.deadline)
@@ -49,6 +57,7 @@ class Runtime:
             batch=settings.batch,
             limit=settings.limit,
             retention=settings.retention,
+            receivers=Receivers(signals),
         )
         self.shape_check = ShapeCheck(self.database, tick=settings.tick)
         self.pruner = Pruner(self.database, retention=settings.retention, size=settings.log_size)
@@ -70,6 +79,7 @@ class Runtime:
             replays=self.replays,
             stream_limit=self.stream_limit,
         )
+        self._consumers: dict[str, Consumer] = {}
         _all.add(self)
 
     def start(self) -> None:
@@ -78,12 +88,31 @@ class Runtime:
         self.shape_check.start()
         self.pruner.start()
 
+    def consume(self, name: str, table: str, function: Function, *, batch: int = 1) -> None:
+        """Run a consumer in this process, unless one of this name runs in it; see :mod:`sseapp.live.consumer`."""
+        if name in self._consumers:
+            return
+        consumer = Consumer(
+            name,
+            table,
+            function,
+            database=self.database,
+            pace=pace_of(self.settings),
+            piece=self.settings.batch,
+            batch=batch,
+            retention=self.settings.retention,
+        )
+        self._consumers[name] = consumer
+        consumer.start()
+
     def close(self) -> None:
         """Let every stream say ``bye`` and end."""
         self.closing.set()
         self.listener.stop()
         self.shape_check.stop()
         self.pruner.stop()
+        for consumer in self._consumers.values():
+            consumer.stop()
         self.hub.wake()
         self.results.wake()
         self.broadcaster.wake()
@@ -109,8 +138,9 @@ def dsn(settings: Settings) -> str:
 class Process:
     """Makes the :class:`Runtime` on first use, and a new one in a process that was forked since."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, signals: Sequence[Signal] = (changed,)) -> None:
         self.settings = settings
+        self._signals = signals
         self._lock = threading.Lock()
         self._runtime: Runtime | None = None
         self._process: int | None = None
@@ -120,7 +150,7 @@ class Process:
         if self._process != os.getpid():
             with self._lock:
                 if self._process != os.getpid():
-                    self._runtime = Runtime(self.settings)
+                    self._runtime = Runtime(self.settings, self._signals)
                     self._runtime.start()
                     self._process = os.getpid()
         assert self._runtime is not None  # noqa: S101  # for the type checker: set with the process above

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from blinker import Namespace
+from blinker import NamedSignal, Namespace, Signal
+
+__all__ = ["Signal", "changed", "own_changed"]
 
 _namespace = Namespace()
 
@@ -14,3 +16,8 @@ changed = _namespace.signal(
     "One of kind ``r`` says to read the table again, for its ``reason``: the table was watched, or it or its watch has "
     "changed; ``old`` and ``new`` are ``None``. Nothing is sent when a watch ends, nor when the listener begins anew.",
 )
+
+
+def own_changed() -> Signal:
+    """A signal like :data:`changed` that is of one application alone."""
+    return NamedSignal(changed.name, changed.__doc__)

@@ -46,6 +46,14 @@ def pace_of(settings: Settings) -> Pace:
     return Pace(busy=settings.busy, poll=settings.poll, tick=settings.tick, notify=settings.notify)
 
 
+def check(name: str, function: Function) -> None:
+    """Raise :exc:`~sseapp.errors.BadParameterError` where there can be no such consumer."""
+    if not name or "\0" in name:
+        raise BadParameterError("A consumer needs a name without NUL characters.", parameter="name")
+    if inspect.iscoroutinefunction(function):
+        raise BadParameterError("A coroutine function cannot be a consumer; give a plain one.", parameter="function")
+
+
 class Consumer:
     """Calls ``function(change, connection)`` for each change of ``table``, in one process at a time.
 
@@ -71,12 +79,7 @@ class Consumer:
         batch: int = 1,
         retention: float = 3600.0,
     ) -> None:
-        if not name or "\0" in name:
-            raise BadParameterError("A consumer needs a name without NUL characters.", parameter="name")
-        if inspect.iscoroutinefunction(function):
-            raise BadParameterError(
-                "A coroutine function cannot be a consumer; give a plain one.", parameter="function"
-            )
+        check(name, function)
         self.name = name
         self.table = table
         self._function = function

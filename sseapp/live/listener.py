@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
 from time import monotonic
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from sseapp.backoff import Backoff
 from sseapp.errors import SESSION_ERRORS, DatabaseError, DeadlineError, SseappError
 from sseapp.live.hub import Hub
 from sseapp.live.presence import Presence
+from sseapp.live.receivers import Receivers
 from sseapp.live.registry import TableRegistry
 from sseapp.live.remainder import Remainder
 from sseapp.log.change import RESET, Batch
@@ -40,8 +40,8 @@ class Listener:
     ``pace`` says how long it waits for NOTIFY before it reads by itself; each read is also the liveness query. Every
     ``tick``, in seconds, it looks whether all is well. ``batch`` is how many changes it reads at once. Where more than
     ``limit`` further ones of a table were committed meanwhile, it leaves them to its subscribers, who read them from
-    the log. ``damaged`` counts the changes that could not be read as they are. The log is kept for ``retention``
-    seconds: when nobody has listened for longer, writers do not log.
+    the log. ``receivers`` get each batch, too. ``damaged`` counts the changes that could not be read as they are. The
+    log is kept for ``retention`` seconds: when nobody has listened for longer, writers do not log.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class Listener:
         batch: int,
         limit: int,
         retention: float = 3600.0,
+        receivers: Receivers | None = None,
     ) -> None:
+        self._receivers = receivers or Receivers((changed,))
         self._open_log = open_log
         self._registry = registry
         self._hub = hub
@@ -253,24 +255,12 @@ class Listener:
 
     def _received(self, watches: Iterable[int]) -> set[int]:
         """Those of ``watches`` whose changes some code in this process receives."""
-        tables = self._registry.tables
-        return {watch for watch in watches if watch in tables and changed.has_receivers_for(str(tables[watch]))}
+        return self._receivers.among(watches, self._registry.tables)
 
     def _signal(self, batch: Batch) -> None:
-        """Send ``changed`` for each table of the batch."""
+        """Send the signal for each table of the batch."""
         if not batch.changes:
             return
         self.batches += 1
         self.changes += len(batch.changes)
-        by_watch = batch.by_watch()
-        for watch in self._received(by_watch):
-            send(str(self._registry.tables[watch]), replace(batch, changes=by_watch[watch]))
-
-
-def send(table: str, batch: Batch) -> None:
-    """Send ``changed`` from ``table`` to each receiver, whatever the others do."""
-    for receiver in changed.receivers_for(table):
-        try:
-            receiver(table, batch=batch)
-        except Exception:  # noqa: BLE001  # foreign code, logged
-            _log.exception("A receiver of sseapp.signals.changed raised; the others go on.")
+        self._receivers.send(batch, self._registry.tables)

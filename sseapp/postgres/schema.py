@@ -25,7 +25,12 @@ _QUIET = "SET LOCAL client_min_messages = warning;\nSET LOCAL statement_timeout 
 
 def printable(*, uninstall: bool = False) -> str:
     """The statements that install (or uninstall) sseapp, for review or for psql: one transaction."""
-    return f"BEGIN;\n{_QUIET}\n{_uninstall() if uninstall else _install()}\nCOMMIT;\n"
+    return f"BEGIN;\n{statements_of(uninstall=uninstall)}\nCOMMIT;\n"
+
+
+def statements_of(*, uninstall: bool) -> str:
+    """The same for a transaction that is under way."""
+    return f"{_QUIET}\n{_uninstall() if uninstall else _install()}"
 
 
 def install(connection: Connection) -> bool:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import re
 
-from flask import Flask, request
+from flask import Blueprint, Flask, request
 
 from sseapp.errors import ForbiddenError
 from sseapp.views import current
 
-PROBES = ("/healthz", "/readyz")
+PROBES = {"operations.healthz", "operations.readyz"}
 """They tell anybody yes or no, and nothing else."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]*)(?::\d{1,5})?", re.IGNORECASE)
 
 
-def init_app(app: Flask) -> None:
+def init_app(root: Blueprint | Flask) -> None:
     """Check the host of every request except those of probes, which come by address or name no host at all."""
-    app.before_request(_check_host)
+    root.before_request(_check_host)
 
 
 def is_allowed() -> bool:
@@ -34,7 +34,7 @@ def is_allowed() -> bool:
 
 
 def _check_host() -> None:
-    if request.path in PROBES or is_allowed():
+    if current.endpoint() in PROBES or is_allowed():
         return
     host = request.environ.get("HTTP_HOST", "")
     raise ForbiddenError(f"The host {host[:100]!r} is not served here. Add it to SSEAPP_HOSTS to allow it.")

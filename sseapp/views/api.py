@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import Blueprint, Flask, Response, jsonify, request
+from flask import Blueprint, Response, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
-from werkzeug.routing import PathConverter
 
 from sseapp import concurrency
 from sseapp.delivery import gunicorn_socket, long_poll
@@ -36,15 +36,9 @@ _HEADERS = {
 _api = Blueprint("api", __name__)
 
 
-class _Name(PathConverter):
-    regex = r"[\s\S]+?"  # a quoted name may hold line ends
-    part_isolating = False
-
-
-def init_app(app: Flask) -> None:
+def init_app(root: Blueprint) -> None:
     """Serve the resources."""
-    app.url_map.converters["name"] = _Name
-    app.register_blueprint(_api)
+    root.register_blueprint(_api)
 
 
 @_api.get("/tables")
@@ -54,10 +48,10 @@ def tables() -> Response:
         watched = sorted(current.services().registry.refresh().values(), key=str)
     except NotInstalledError:
         watched = []
-    return jsonify(tables=[_described(table) for table in watched])
+    return _json(json.dumps({"tables": [_described(table) for table in watched]}, ensure_ascii=False))
 
 
-@_api.get("/tables/<name:table>/rows")
+@_api.get("/tables/<sseapp_name:table>/rows", merge_slashes=False)
 def rows(table: str) -> Response:
     """The rows. As a stream: again whenever one of them changed."""
     if _wants_stream():
@@ -65,7 +59,7 @@ def rows(table: str) -> Response:
     return Response(long_poll.rows(current.services(), table, _args()), content_type=_JSON)
 
 
-@_api.get("/tables/<name:table>/changes")
+@_api.get("/tables/<sseapp_name:table>/changes", merge_slashes=False)
 def changes(table: str) -> Response:
     """The changes after a cursor, waiting for the first one if there are none. As a stream: without end."""
     if _wants_stream():

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Blueprint, Flask, Response
+
+from sseapp.views import current
 
 _TWO_FORMS = {"api.rows", "api.changes"}
 
 
-def init_app(app: Flask) -> None:
+def init_app(root: Blueprint | Flask) -> None:
     """Mark every answer, errors too: by default a cache may keep a 404 or 410."""
-    app.after_request(_mark)
+    root.after_request(_mark)
 
 
 def _mark(response: Response) -> Response:
     response.headers.setdefault("Cache-Control", "no-store")
-    if request.endpoint in _TWO_FORMS:
+    if current.endpoint() in _TWO_FORMS:
         response.headers.setdefault("Vary", "Accept")
     return response

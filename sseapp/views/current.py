@@ -1,21 +1,37 @@
-"""The process behind the application that answers the current request: its settings and its running parts."""
+"""What the current request belongs to: the process that serves it, and the place of its view in our blueprint."""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
 
-from flask import Flask, current_app
+from flask import Flask, Request, current_app, request
 
 from sseapp.config import Settings
 from sseapp.delivery.services import Services
 from sseapp.process import Process, Runtime
 
-_EXTENSION = "sseapp"
+Identify: TypeAlias = Callable[[Request], Mapping[str, Any] | None]
+"""Says who asks: gives the claims of a request, or ``None`` where nobody is known."""
+NAME = "sseapp"
+"""The name of the blueprint, and of what is kept in ``app.extensions``."""
+_IDENTIFY = "sseapp.identify"
 
 
-def put(app: Flask, process: Process) -> None:
-    """Have ``process`` serve the requests to ``app``."""
-    app.extensions[_EXTENSION] = process
+def put(app: Flask, process: Process, identify: Identify | None = None) -> None:
+    """Have ``process`` serve the requests to ``app``, and ``identify`` say who asks."""
+    app.extensions[NAME] = process
+    app.extensions[_IDENTIFY] = identify
+
+
+def identify() -> Identify | None:
+    """The function of the application that says who asks, if it has given one."""
+    return cast("Identify | None", current_app.extensions[_IDENTIFY])
+
+
+def endpoint() -> str:
+    """The endpoint within our blueprint, such as ``api.rows``."""
+    return (request.endpoint or "").removeprefix(f"{NAME}.")
 
 
 def settings() -> Settings:
@@ -34,4 +50,4 @@ def services() -> Services:
 
 
 def _process() -> Process:
-    return cast("Process", current_app.extensions[_EXTENSION])
+    return cast("Process", current_app.extensions[NAME])

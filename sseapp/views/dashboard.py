@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, make_response, render_template
+from functools import cache
+
+from flask import Blueprint, Response
 
 from sseapp.views import current
+from sseapp.views.folders import TEMPLATES
 
 # Rows may hold markup. Should any ever reach the page as markup, the browser still runs none of it.
 _POLICY = {
@@ -26,19 +29,25 @@ _HEADERS = {
 _dashboard = Blueprint("dashboard", __name__)
 
 
-def init_app(app: Flask) -> None:
+def init_app(root: Blueprint) -> None:
     """Serve the page."""
-    app.register_blueprint(_dashboard)
+    root.register_blueprint(_dashboard)
 
 
-@_dashboard.get("/")
+@_dashboard.get("/", strict_slashes=True)  # the page's addresses are relative to it
 def page() -> Response:
     """The page. Its scripts read from the address's query which table and filter to show."""
-    response = make_response(render_template("dashboard.html"))
+    response = Response(_text(), content_type="text/html; charset=utf-8")
     response.headers.update(_HEADERS)
     policy = _POLICY | {"frame-ancestors": _ancestors(current.settings().frame)}
     response.headers["Content-Security-Policy"] = "; ".join(f"{name} {sources}" for name, sources in policy.items())
     return response
+
+
+@cache
+def _text() -> str:
+    """No template of the application's Jinja: that may have another syntax, and other templates of this name."""
+    return (TEMPLATES / "dashboard.html").read_text("utf-8")
 
 
 def _ancestors(origins: tuple[str, ...]) -> str:

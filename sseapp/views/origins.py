@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from flask import Flask, Response, request
+from flask import Blueprint, Response, request
 
 from sseapp.views import current
 
@@ -15,10 +15,10 @@ _EXPOSED = "Retry-After"
 _AGE = "600"  # seconds for which a browser need not ask again
 
 
-def init_app(app: Flask) -> None:
+def init_app(root: Blueprint) -> None:
     """Answer preflight requests, and mark every answer, errors too, for the origins that may read it."""
-    app.before_request(_preflight)
-    app.after_request(_mark)
+    root.before_request(_preflight)
+    root.after_request(_mark)
 
 
 def _preflight() -> Response | None:

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from math import ceil
 from time import monotonic
 
-from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from flask import Blueprint, Flask, Response, request, url_for
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from sseapp.backoff import jittered
 from sseapp.errors import CursorGoneError, SseappError, UnavailableError
@@ -20,7 +20,7 @@ _REPEAT, _MOST = 60.0, 100
 _logged: dict[str, float] = {}
 """When each cause was logged last, as of ``monotonic()``."""
 _NOTHING_HERE = (
-    "There is no such page. See /tables, /tables/<table>/rows, /tables/<table>/changes, or the dashboard at /."
+    "There is no such page. See {0}tables, {0}tables/<table>/rows, {0}tables/<table>/changes, or the dashboard at {0}."
 )
 
 
@@ -30,11 +30,13 @@ def problem(status: int, title: str, detail: str, **members: str | None) -> Resp
     return Response(json.dumps(body, ensure_ascii=False) + "\n", status, content_type="application/problem+json")
 
 
-def init_app(app: Flask) -> None:
+def init_app(root: Blueprint | Flask) -> None:
     """Answer every error as a problem."""
-    app.register_error_handler(SseappError, _ours)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unexpected)
+    root.register_error_handler(SseappError, _ours)
+    root.register_error_handler(HTTPException, _http)
+    for status in default_exceptions:  # by number, too: else the application's own for that number would be found first
+        root.register_error_handler(status, _http)
+    root.register_error_handler(Exception, _unexpected)
 
 
 def log_cause(error: SseappError) -> None:
@@ -59,7 +61,11 @@ def _ours(error: SseappError) -> Response:
 
 def _http(error: HTTPException) -> Response:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    detail = _NOTHING_HERE if status == HTTPStatus.NOT_FOUND else error.description or error.name
+    detail = (
+        _NOTHING_HERE.format(url_for(f"{current.NAME}.dashboard.page"))
+        if status == HTTPStatus.NOT_FOUND
+        else error.description or error.name
+    )
     response = problem(status, error.name.capitalize(), detail)
     for name, value in error.get_headers():
         if name.lower() in {"allow", "location"}:

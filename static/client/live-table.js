@@ -8,6 +8,7 @@ const MOST = 500; // rows that are put on the page
 /**
  * Attributes: `src`, the address of changes; `caption`, text above. It sets `data-state` to the name of the state, and fires
  * `state` and `change` with what `live` tells as `detail`. A cell of a number has the class `number`, one of NULL `null`.
+ * Where the server refuses the address, it shows why in place of the rows.
  */
 export class LiveTable extends HTMLElement {
   static observedAttributes = ["src"];
@@ -52,7 +53,17 @@ export class LiveTable extends HTMLElement {
 
   #become(detail) {
     this.dataset.state = detail.name;
+    if (detail.name === "closed") this.#refused(detail.reason);
     this.dispatchEvent(new CustomEvent("state", { detail }));
+  }
+
+  #refused(reason) {
+    const told = document.createElement("p");
+    told.role = "alert";
+    told.textContent = reason ?? "";
+    this.#columns = [];
+    this.#lines.clear();
+    this.replaceChildren(told);
   }
 
   #show(rows, columns) {

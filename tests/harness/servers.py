@@ -34,7 +34,7 @@ _COMMANDS = {
     ],
 }
 KINDS = tuple(_COMMANDS)
-_ADDRESS = re.compile(r"(?:Listening at:|Serving on) http://127\.0\.0\.1:(\d+)")
+_ADDRESS = re.compile(r"(?:Listening at:|Serving on|Running on) http://127\.0\.0\.1:(\d+)")
 _HOLDING = """
 import os, sys
 for _ in range(int(sys.argv[1])):

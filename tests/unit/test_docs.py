@@ -11,7 +11,7 @@ from sseapp.query.operators import Operator
 from sseapp.query.query import PARAMETERS
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LONGEST_LINE = 120
 LONGEST_README = 200
 

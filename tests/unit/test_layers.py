@@ -27,7 +27,10 @@ FLOORS = [  # from the ground up; a floor may import the floors below it and its
     ("live", ""),
     ("delivery", ""),
     ("process", ""),
-    ("__init__ __main__ application wsgi gunicorn cli views", "click flask prometheus_client werkzeug psycopg2"),
+    (
+        "__init__ __main__ application extension migrations wsgi gunicorn cli views",
+        "click flask markupsafe prometheus_client werkzeug psycopg2",
+    ),
 ]
 """The packages and modules of each floor, and what they import besides the standard library and us.
 

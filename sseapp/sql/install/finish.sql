@@ -8,12 +8,17 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     names jsonb := restored.shape -> 'names';
+    gone name[] := ARRAY(SELECT h.name FROM unnest(restored.hidden_names) WITH ORDINALITY h(name, place)
+                         WHERE (names ? restored.hidden[h.place]::text) IS NOT TRUE);
     hide name[] := ARRAY(
         SELECT names ->> n::text FROM unnest(restored.hidden) n WHERE names ? n::text
-        UNION SELECT a.attname FROM pg_attribute a WHERE a.attrelid = restored.relation AND a.attname = ANY (restored.hidden_names));
+        UNION SELECT a.attname FROM pg_attribute a WHERE a.attrelid = restored.relation AND a.attname = ANY (restored.hidden_names)
+        UNION SELECT unnest(gone));
     only_columns name[] := CASE WHEN restored.shown IS NOT NULL THEN ARRAY(
         SELECT names ->> n::text FROM unnest(restored.shown) n WHERE names ? n::text) END;
 BEGIN
+    -- numbers of another database, which would be taken for other columns
+    UPDATE sseapp.watched_table w SET hidden = '{}', hidden_names = gone WHERE w.id = restored.id;
     PERFORM sseapp.watch(restored.relation, names ->> restored.range_attnum::text, hide, only_columns, restored.see_all);
 EXCEPTION WHEN undefined_column OR wrong_object_type OR invalid_parameter_value THEN
     RAISE WARNING '% is no longer watched: %', restored.relation, SQLERRM USING HINT = 'Call sseapp.watch() for it again.';

@@ -78,7 +78,8 @@ BEGIN
 END
 $body$;
 
--- What versions before 4 had.
+-- What earlier versions had.
+DROP FUNCTION IF EXISTS sseapp.has_readable_names(oid), sseapp.row_security(oid, boolean);
 DROP FUNCTION IF EXISTS sseapp.log_row(), sseapp.log_rows(), sseapp.current_names(oid, smallint[]), sseapp.masked(text), sseapp.unmasked(text),
     sseapp.members_shown(text, text[]), sseapp.members_not_hidden(text, text[]), sseapp.members(text, text[], boolean), sseapp.chosen(text[]),
     sseapp.seen(json, text[], boolean);

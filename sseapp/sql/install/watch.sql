@@ -97,6 +97,7 @@ BEGIN
             PERFORM sseapp.put_in_force(wanted);
         END IF;
     END IF;
+    PERFORM sseapp.warn_of_names("table");
     RETURN (SELECT w.id FROM sseapp.watched_table w WHERE w.relation = "table");
 END
 $body$;
@@ -270,9 +271,7 @@ CREATE OR REPLACE VIEW sseapp.watched AS
            (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
             WHERE a.attrelid = w.relation AND NOT a.attisdropped AND a.attnum = ANY (w.shown)) AS only_columns,
            w.since, coalesce('the table could not be checked: ' || w.failure,
-                             CASE WHEN NOT sseapp.has_readable_names(w.relation)
-                                  THEN 'a name of the table, of a column or of a type is not UTF-8, so the table is not served' END,
-                             sseapp.trouble(s.shape),
-                             sseapp.row_security(w.relation, w.see_all)) AS trouble
+                             sseapp.unserved(w.relation, w.see_all), sseapp.trouble(s.shape),
+                             sseapp.row_security(w.relation)) AS trouble
     FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN sseapp.shapes() s ON s.watch = w.id;

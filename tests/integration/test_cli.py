@@ -162,6 +162,12 @@ def test_a_warning_is_shown(run, connection):
     assert "customers has tables that inherit from it" in run("watch", "customers")[1]
 
 
+def test_tables_that_came_to_inherit_later_are_named(run, connection):
+    run("watch", "customers")
+    connection.query("CREATE TABLE child () INHERITS (customers)")
+    assert "without the rows of tables that inherit from it: public.child\n" in run("status")[1]
+
+
 def test_a_virtual_column_is_left_out_by_nobody(run, connection):
     connection.query("ALTER TABLE customers ADD v int GENERATED ALWAYS AS (id * 2) VIRTUAL")
     assert run("watch", "customers")[0] == run("watch", "customers")[0] == 0

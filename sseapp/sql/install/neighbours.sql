@@ -23,8 +23,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     publications text := sseapp.publications();
-    children text := (SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid)
-                      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent WHERE c.oid = relation AND c.relkind <> 'p');
+    children text := sseapp.children(relation);
 BEGIN
     IF publications IS NOT NULL THEN
         RAISE WARNING 'The change log of sseapp is published by %: a subscriber that has no schema sseapp stops at the next change.', publications
@@ -35,6 +34,20 @@ BEGIN
             USING HINT = 'Watch each of them, or make the table a partitioned one.';
     END IF;
 END
+$body$;
+
+-- The tables that inherit from a table, at every level, and are not watched themselves: its watch includes none of their rows. Null where there
+-- are none, and for one with partitions.
+CREATE OR REPLACE FUNCTION sseapp.children(relation oid) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    WITH RECURSIVE tree AS (
+        SELECT i.inhrelid AS child FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent
+        WHERE c.oid = children.relation AND c.relkind <> 'p'
+        UNION SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.child)
+    SELECT string_agg(t.child::regclass::text, ', ' ORDER BY t.child)
+    FROM tree t WHERE NOT EXISTS (SELECT FROM sseapp.watched_table w WHERE w.relation = t.child)
 $body$;
 
 -- Names that no client can be told keep a table from being served, see unserved(). The watch itself is in order: it logs.

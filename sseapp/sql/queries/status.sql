@@ -7,7 +7,8 @@ SELECT sseapp.sendable(w.schema), sseapp.sendable(w."table"),
        sseapp.sendable(w.range_column),
        ARRAY(SELECT sseapp.sendable(h) FROM unnest(w.hidden) h),
        CASE WHEN w.only_columns IS NOT NULL THEN ARRAY(SELECT sseapp.sendable(o) FROM unnest(w.only_columns) o) END,
-       sseapp.sendable(w.trouble), w.since, t.id, t.generation, t.see_all
+       sseapp.sendable(w.trouble), w.since, t.id, t.generation, t.see_all,
+       sseapp.sendable(sseapp.children(t.relation))
 FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%I.%I', w.schema, w."table")::regclass
 ORDER BY 1, 2;
 

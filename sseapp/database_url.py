@@ -16,6 +16,7 @@ _SCHEME = re.compile(
 )
 _OURS = {"postgresql", "postgres"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
+_INTEGER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+[ \t\n\v\f\r]*")
 _EXAMPLE = "such as postgresql://user:password@localhost/mydb"
 _INSTEAD = {
     "schema": "write options=-csearch_path%3DNAME",
@@ -49,6 +50,7 @@ _STANDBYS = {"read-only", "standby", "prefer-standby"}
 def check(text: str) -> str:
     """``text`` if it leads to a primary of PostgreSQL. Raises :exc:`ValueError` with what to write."""
     _check_scheme(text)
+    _check_password(text)
     try:
         parameters = extensions.parse_dsn(text)
     except psycopg2.ProgrammingError:
@@ -56,7 +58,15 @@ def check(text: str) -> str:
     wanted = parameters.get("target_session_attrs")
     if wanted in _STANDBYS:
         raise ValueError(f"target_session_attrs={wanted} leads to a standby, but sseapp needs the primary")
+    timeout = parameters.get("connect_timeout", "")
+    if timeout and not is_integer(timeout):
+        raise ValueError("connect_timeout has to be a whole number of seconds")
     return text
+
+
+def is_integer(text: str) -> bool:
+    """Whether libpq takes ``text`` for a parameter that is an integer of 32 bits."""
+    return bool(_INTEGER.fullmatch(text)) and -(1 << 31) <= int(text) < 1 << 31
 
 
 def _check_scheme(text: str) -> None:
@@ -70,6 +80,18 @@ def _check_scheme(text: str) -> None:
         raise ValueError(f'leave out "{scheme["driver"]}": write postgresql:// ({_EXAMPLE})')
     if name not in _OURS and scheme["slashes"]:
         raise ValueError(f'write postgresql:// in place of "{scheme["name"]}://", {_EXAMPLE}')
+
+
+def _check_password(text: str) -> None:
+    """Refuse an "@" behind the one that libpq takes for the end of the password: the rest would pass for a host."""
+    rest = text.partition("://")[2]
+    user = re.match("[^@/]*@", rest)  # as libpq finds it: a "/" ends the search, a "?" does not
+    place = (rest[user.end() :] if user else rest).partition("?")[0]
+    if "@" in place:
+        raise ValueError(
+            'write "@" as %40 and "/" as %2F in the user name, the password and the name of the database, '
+            "such as postgresql://user:p%40ss@localhost/mydb"
+        )
 
 
 def _unknown_parameter(text: str) -> str | None:

@@ -12,7 +12,7 @@ import click
 from sseapp.cli import consume
 from sseapp.cli import status as state
 from sseapp.cli.doctor import Finding, examine
-from sseapp.cli.watch_options import watch_options
+from sseapp.cli.watch_options import check_contradictions, watch_options
 from sseapp.config import FOR_GUNICORN, SETTINGS, Settings
 from sseapp.errors import ConnectionLostError, OtherVersionError, SseappError
 from sseapp.postgres import pruner, schema
@@ -101,6 +101,7 @@ def watch(  # one for each option
 
     If TABLE is watched already, only what the options name changes.
     """
+    check_contradictions(no_range=no_range, range_column=range_column, hide=hide, only=only, show_all=show_all)
     with _connected() as connection:
         _installed(connection)
         so_far = watch_options(connection, table)

@@ -70,7 +70,7 @@ def status_lines(connection: Connection) -> Iterator[str]:
 
 def _check(database: Database, table: str) -> None:
     with closing(database.connect()) as connection, schema.needed(connection):
-        catalog.resolve(catalog.load(connection), table)
+        catalog.served(connection, catalog.load(connection), table)
 
 
 def _imported(name: str) -> Function:

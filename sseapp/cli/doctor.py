@@ -125,7 +125,7 @@ def _tables(connection: Connection) -> Iterator[Finding]:
     rows = connection.query(_named("tables"))
     if not rows:
         yield Finding("tables", None, "No table is watched yet.", "`python -m sseapp watch TABLE --range COLUMN`")
-    for raw_name, may_read, trouble, has_key, range_column, indexed in rows:
+    for raw_name, may_read, trouble, has_key, range_column, indexed, children in rows:
         name = readable(raw_name)
         step = f"table {name}"
         if not may_read:
@@ -133,6 +133,9 @@ def _tables(connection: Connection) -> Iterator[Finding]:
         elif trouble:
             advice = f"Run `watch {name}` again, or enable the triggers (ENABLE ALWAYS TRIGGER)."
             yield Finding(step, False, readable(trouble), advice if "trigger" in trouble else "")
+        elif children:
+            text = f"Tables that inherit from it are not included: {readable(children)}."
+            yield Finding(step, None, text, "Watch each of them, or make the table a partitioned one.")
         elif not has_key:
             advice = "Add a primary key, so that an update need not compare all columns."
             yield Finding(step, None, "It has no key, so its rows are told apart by all their columns.", advice)

@@ -15,7 +15,10 @@ from sseapp.postgres.raw_text import readable
 
 @dataclass(frozen=True, slots=True)
 class WatchedTable:
-    """One watched table. ``trouble`` says why changes are missed, if they are; ``log_share`` is between 0 and 1."""
+    """One watched table. ``trouble`` says why changes are missed, if they are; ``log_share`` is between 0 and 1.
+
+    ``children`` are the tables that inherit from it, whose rows are not included.
+    """
 
     name: str
     key: list[str] | None
@@ -28,6 +31,7 @@ class WatchedTable:
     generation: int
     sees_all_rows: bool
     log_share: float
+    children: str | None
 
     def __str__(self) -> str:
         hidden = ", ".join(self.hidden) or "none"
@@ -38,6 +42,8 @@ class WatchedTable:
             f"hidden: {hidden if self.only is None else 'all but ' + ', '.join(self.only)}",
             f"log: {self.log_share:.0%}",
         ]
+        if self.children:
+            parts.append(f"without the rows of tables that inherit from it: {self.children}")
         if self.trouble:
             parts.append(f"PROBLEM: {self.trouble}")
         return "  ".join(parts)
@@ -137,10 +143,10 @@ def details(connection: Connection) -> Details:
 
 
 def _table(row: tuple[Any, ...], changes: dict[int, int], total: int) -> WatchedTable:
-    schema, name, key, range_, hidden, only, trouble, since, watch, generation, see_all = map(_readable, row)
+    schema, name, key, range_, hidden, only, trouble, since, watch, generation, see_all, children = map(_readable, row)
     share = changes.get(watch, 0) / total
     return WatchedTable(
-        f"{schema}.{name}", key, range_, hidden or [], only, trouble, since, watch, generation, see_all, share
+        f"{schema}.{name}", key, range_, hidden or [], only, trouble, since, watch, generation, see_all, share, children
     )
 
 

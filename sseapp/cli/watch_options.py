@@ -13,7 +13,10 @@ from sseapp.postgres.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """The options of one table's watch: the columns to ``hide``, or ``only`` the columns to show."""
+    """The options of one table's watch: the columns to ``hide``, or ``only`` the columns to show.
+
+    ``hide`` holds the names of hidden columns that were dropped, too: a new column of that name is hidden again.
+    """
 
     table: str
     range_column: str | None = None
@@ -29,10 +32,8 @@ class WatchOptions:
     def with_columns(self, *, hide: Sequence[str], only: Sequence[str], show_all: bool) -> WatchOptions:
         """The same with columns hidden, besides those hidden so far unless ``show_all``; or with ``only`` these shown.
 
-        Raises :exc:`click.UsageError` where the two contradict each other.
+        Raises :exc:`click.UsageError` where that contradicts what is shown so far.
         """
-        if hide and only:
-            raise click.UsageError("Give --hide or --only, not both.")
         if only:
             return replace(self, hide=(), only=tuple(only))
         if show_all:
@@ -43,6 +44,19 @@ class WatchOptions:
                 "or begin with all columns: --show-all --hide COLUMN."
             )
         return replace(self, hide=(*self.hide, *(column for column in hide if column not in self.hide)))
+
+
+def check_contradictions(
+    *, no_range: bool, range_column: str | None, hide: Sequence[str], only: Sequence[str], show_all: bool
+) -> None:
+    """Raise :exc:`click.UsageError` where two options of one call contradict each other."""
+    for first, second, clash in (
+        ("--range", "--no-range", range_column is not None and no_range),
+        ("--hide", "--only", hide and only),
+        ("--only", "--show-all", only and show_all),
+    ):
+        if clash:
+            raise click.UsageError(f"Give {first} or {second}, not both.")
 
 
 def watch_options(connection: Connection, table: str) -> WatchOptions:

@@ -57,7 +57,8 @@ class Services:
             table = catalog.resolve(self.registry.tables, path)
         except NotFoundError:
             # perhaps it was watched a moment ago; the listener will hear of it, but this request is here now
-            table = catalog.resolve(self.registry.refresh(), path)
+            tables = self.registry.refresh()
+            table = self.database.run(lambda connection: catalog.served(connection, tables, path))
         return table, _parsed(table, tuple(args), self.settings.limit)
 
     def asked(self, path: str, args: Iterable[tuple[str, str]], answer: Callable[[Table, Query], T]) -> tuple[Query, T]:

@@ -131,7 +131,7 @@ class Consumer:
     def _run(self, reader: Connection, session: Session, thread: concurrency.BlockingThread) -> None:
         """Consume from where the database says, until something is not as it was then."""
         tables = catalog.load(reader)
-        table = catalog.resolve(tables, self.table)
+        table = catalog.served(reader, tables, self.table)
         run = ConsumerRun(
             self.name,
             self._function,

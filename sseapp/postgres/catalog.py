@@ -48,10 +48,31 @@ def resolve(tables: Mapping[int, Table], path: str) -> Table:
 
     Raises :exc:`~sseapp.errors.NotFoundError` where no watched table has the name.
     """
-    found = _literal(tables, path) or _as_sql(tables, path)
+    found = _find(tables, path)
     if found is None:
         raise NotFoundError(_not_found(tables, path), parameter="table")
     return found
+
+
+def served(connection: Connection, tables: Mapping[int, Table], path: str) -> Table:
+    """As :func:`resolve`; the error says also why a table that is watched is not among the ``tables``."""
+    try:
+        return resolve(tables, path)
+    except NotFoundError:
+        left_out = unserved(connection)
+        found = _find({table.watch: table for table, _ in left_out}, path)
+        if found is None:
+            raise
+        why = dict(left_out)[found]
+        raise NotFoundError(f"{found} is watched, but {why}.", parameter="table") from None
+
+
+def unserved(connection: Connection) -> list[tuple[Table, str]]:
+    """The watched tables that :func:`load` leaves out, without their columns, each with the cause."""
+    return [
+        (Table(watch, oid, readable(schema), readable(name), None, None, (), 0, place=place), why)
+        for watch, oid, schema, name, place, why in connection.query(_named("unserved"))
+    ]
 
 
 def relation(connection: Connection, name: str) -> int:
@@ -68,6 +89,10 @@ def relation(connection: Connection, name: str) -> int:
             ) from None
         raise
     return int(oid)
+
+
+def _find(tables: Mapping[int, Table], path: str) -> Table | None:
+    return _literal(tables, path) or _as_sql(tables, path)
 
 
 def _literal(tables: Mapping[int, Table], path: str) -> Table | None:

@@ -18,6 +18,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from sseapp import concurrency
+from sseapp.database_url import is_integer
 from sseapp.errors import ConnectionLostError, DeadlineError
 
 Parameters = Mapping[str, str]
@@ -110,10 +111,11 @@ def _parameters(dsn: str) -> Parameters:
 
 
 def _timeout(parameters: Parameters) -> float:
-    try:
-        given = int(parameters.get("connect_timeout") or 0)
-    except ValueError:
-        return 0  # libpq refuses it
+    text = parameters.get("connect_timeout") or "0"
+    if not is_integer(text):
+        # libpq's asynchronous interface does not look at it
+        raise ConnectionLostError(cause="connect_timeout has to be a whole number of seconds.")
+    given = int(text)
     return max(given, _LEAST) if given > 0 else 0
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from sseapp.periodic import Periodic
 from sseapp.postgres import catalog, schema
 from sseapp.postgres.database import Connection, Database
 from sseapp.tables.table import Table
+
+_log = logging.getLogger(__name__)
 
 
 class ShapeCheck(Periodic):
@@ -17,6 +21,7 @@ class ShapeCheck(Periodic):
     def __init__(self, database: Database, *, tick: float) -> None:
         super().__init__("shape check", tick)
         self._database = database
+        self._unserved: set[tuple[int, str]] = set()  # as the log has been told
 
     def work(self) -> None:
         """Compare all tables once, even where one of them cannot be given other triggers."""
@@ -24,6 +29,13 @@ class ShapeCheck(Periodic):
             self._database.run(_give_triggers)
         finally:
             self._database.run(_compare)
+        self._tell_unserved(self._database.run(catalog.unserved))
+
+    def _tell_unserved(self, found: list[tuple[Table, str]]) -> None:
+        for table, why in found:
+            if (table.watch, why) not in self._unserved:
+                _log.warning("%s is watched, but %s.", table, why)
+        self._unserved = {(table.watch, why) for table, why in found}
 
 
 def _give_triggers(connection: Connection) -> None:

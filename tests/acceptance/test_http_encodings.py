@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from harness.clusters import wait_until
 from harness.poisons import Poison, three
 
 
@@ -51,3 +52,20 @@ def test_text_is_ordered_alike_in_a_snapshot_and_in_a_change(served):
         served.database.sql("UPDATE poisoned SET m = CASE m WHEN 'sad' THEN 'happy'::mood ELSE 'sad' END")
         changes = served.site.changes("poisoned", a=condition, after=cursor, wait="0s")["changes"]
         assert {change["row"]["id"] for change in changes} == {row["id"] for row in rows.json["rows"]}, condition
+
+
+@pytest.mark.parametrize("served", ["SQL_ASCII"], indirect=True)
+def test_a_table_with_a_name_that_is_not_utf_8_is_told_by_whoever_is_asked(served):
+    served.database.sql(
+        r"DO $$ BEGIN EXECUTE format('CREATE TABLE menu (id int PRIMARY KEY, %I text)', E'caf\xe9'); END $$"
+    )
+    served.database.sql("SELECT sseapp.watch('menu')")
+    cause = r"a name of the table, of a column or of a type is not UTF-8 (caf\351), so the table is not served"
+    (warning,) = served.database.owner.notices
+    assert r"not UTF-8 (caf\351)" in warning
+    for name in ("menu", "public.menu", '"menu"'):
+        answer = served.site.get(f"/tables/{name}/rows")
+        assert (answer.status, answer.problem["detail"]) == (404, f"public.menu is watched, but {cause}."), name
+    wait_until(lambda: f"public.menu is watched, but {cause}." in served.host.log)
+    served.database.sql(r"DO $$ BEGIN EXECUTE format('ALTER TABLE menu RENAME %I TO cafe', E'caf\xe9'); END $$")
+    assert served.site.get("/tables/menu/rows").status == 200

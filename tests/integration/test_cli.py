@@ -84,6 +84,34 @@ def test_options_that_contradict_what_is_shown_are_refused(run, options, words):
     assert "hidden: all but id, joined  log: " in run("status")[1]
 
 
+def test_contradicting_options_are_refused(run):
+    run("watch", "customers", "--range", "joined", "--hide", "email")
+    for options, words in (
+        (("--range", "id", "--no-range"), "Give --range or --no-range, not both."),
+        (("--only", "id", "--show-all"), "Give --only or --show-all, not both."),
+        (("--only", "id", "--hide", "email"), "Give --hide or --only, not both."),
+    ):
+        code, output = run("watch", "customers", *options)
+        assert (code, words in output) == (2, True), options
+        assert "range: joined  hidden: email  log: " in run("status")[1]
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_hidden_column_that_is_dropped_and_created_again_stays_hidden(run, connection, renamed):
+    run("watch", "customers", "--hide", "email")
+    name = "address" if renamed else "email"
+    if renamed:
+        connection.query("ALTER TABLE customers RENAME email TO address")
+        run("watch", "customers")
+    connection.query(f"ALTER TABLE customers DROP {name}")
+    run("watch", "customers", "--range", "joined")
+    connection.query(f"ALTER TABLE customers ADD {name} text")
+    assert run("watch", "customers") == (0, "customers is watched.\n")
+    assert f"range: joined  hidden: {name}  log: " in run("status")[1]
+    run("watch", "customers", "--show-all")
+    assert "hidden: none  log: " in run("status")[1]
+
+
 def test_the_agreement_to_show_all_rows_is_kept(run, connection):
     connection.query("ALTER TABLE customers ENABLE ROW LEVEL SECURITY")
     assert run("watch", "customers")[0] == 1
@@ -132,6 +160,12 @@ def test_a_watch_keeps_its_columns_when_they_are_renamed(run, connection):
 def test_a_warning_is_shown(run, connection):
     connection.query("CREATE TABLE child () INHERITS (customers)")
     assert "customers has tables that inherit from it" in run("watch", "customers")[1]
+
+
+def test_tables_that_came_to_inherit_later_are_named(run, connection):
+    run("watch", "customers")
+    connection.query("CREATE TABLE child () INHERITS (customers)")
+    assert "without the rows of tables that inherit from it: public.child\n" in run("status")[1]
 
 
 def test_a_virtual_column_is_left_out_by_nobody(run, connection):

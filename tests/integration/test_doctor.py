@@ -39,6 +39,16 @@ def test_a_range_column_that_was_dropped_wants_no_index(session, pg18_dsn):
     assert findings(pg18_dsn)["table public.t"].text == "watched, triggers in place"
 
 
+def test_tables_that_came_to_inherit_are_named(session, pg18_dsn):
+    session.query("CREATE TABLE child () INHERITS (t); CREATE TABLE grandchild () INHERITS (child)")
+    found = findings(pg18_dsn)["table public.t"]
+    assert (found.well, "not included: public.child, public.grandchild." in found.text) == (None, True)
+    schema.watch(session, "child")
+    assert "not included: public.grandchild." in findings(pg18_dsn)["table public.t"].text
+    schema.watch(session, "grandchild")
+    assert findings(pg18_dsn)["table public.t"].text == "watched, triggers in place"
+
+
 @pytest.mark.parametrize(
     "harm",
     [

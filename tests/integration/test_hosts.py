@@ -52,6 +52,14 @@ def test_each_host_has_its_own_time(pg18, silent):
         assert _port(dsn) == str(pg18.port)
 
 
+def test_a_limit_that_is_no_number_is_refused_wherever_it_comes_from(pg18, monkeypatch):
+    with pytest.raises(errors.ConnectionLostError, match="connect_timeout has to be a whole number of seconds"):
+        _port(_dsn(pg18.port, parameters="?connect_timeout=abc"))
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "2s")
+    with pytest.raises(errors.ConnectionLostError, match="connect_timeout has to be a whole number of seconds"):
+        _port(_dsn(pg18.port))
+
+
 @pytest.mark.parametrize("limit", ["", "?connect_timeout=0"])
 def test_without_a_limit_a_host_has_the_deadline(pg18, silent, limit):
     with _taking(0.6, 2):

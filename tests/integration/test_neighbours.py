@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from harness.watching import as_user, execute, make_keeper, open_session
 
-from sseapp.errors import DatabaseError, MissingRightError
+from sseapp.errors import DatabaseError, MissingRightError, NotFoundError
 from sseapp.postgres import catalog, schema, snapshot_rows
 from sseapp.postgres.database import Connection, Database
 from sseapp.query.query import parse as parse_query
@@ -137,6 +137,18 @@ def test_a_table_that_cannot_be_checked_stops_no_other_and_is_told_once(god, con
 
 POLICY = """CREATE POLICY part ON shop.t USING (id > 1);
     ALTER TABLE shop.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"""
+
+
+def test_a_watched_table_that_is_not_served_is_told_with_the_cause(connection):
+    tables(connection, "t", "b")
+    connection.query("ALTER TABLE shop.t ENABLE ROW LEVEL SECURITY; ALTER TABLE shop.b DROP id, DROP v")
+    served = catalog.load(connection)
+    with pytest.raises(NotFoundError, match=r"shop\.t is watched, but row-level security was switched on"):
+        catalog.served(connection, served, "shop.t")
+    with pytest.raises(NotFoundError, match=r"shop\.b is watched, but no column is left"):
+        catalog.served(connection, served, "shop.b")
+    with pytest.raises(NotFoundError, match=r"No watched table is named shop\.none"):
+        catalog.served(connection, served, "shop.none")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

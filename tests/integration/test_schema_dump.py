@@ -108,6 +108,14 @@ def test_works_again_after_an_install_under_the_same_numbers(original, restore):
         assert connection.query("SELECT sseapp.epoch()") != original.query("SELECT sseapp.epoch()")
 
 
+def test_the_name_of_a_hidden_column_that_was_dropped_is_kept(original, restore):
+    original.query("ALTER TABLE shop.t DROP secret; SELECT sseapp.check_shapes()")
+    with closing(open_session(restore())) as session, closing(Connection(session.dsn)) as connection:
+        assert schema.install(connection)
+        execute(session, "ALTER TABLE shop.t ADD secret text")
+        assert [column.name for column in catalog.load(connection)[2].columns] == ["id", "at", "name"]
+
+
 def test_how_far_the_dumped_log_was_pruned_counts_for_nothing(original, restore):
     original.query("UPDATE sseapp.pruned SET snapshot = '900000000:900000000:', xid = '899999999'")
     with closing(open_session(restore())) as session, closing(Connection(session.dsn)) as connection:

@@ -92,6 +92,20 @@ def test_watching_again_after_a_rename_notes_the_new_name(site):
     assert site.events() == [("i", None, {"id": 1, "at": None, "name": "n", "secret": 5})]
 
 
+def test_a_name_that_was_hidden_may_be_hidden_while_no_column_has_it(site):
+    site.run(TABLE)
+    number = site.watch("t", hide=["secret"])
+    site.run("ALTER TABLE t DROP secret")
+    for _ in range(2):
+        assert site.watch("t", "at", hide=["secret"]) == number
+    with pytest.raises(psycopg2.errors.UndefinedColumn, match=r"has no column other \(hide\)"):
+        site.watch("t", "at", hide=["secret", "other"])
+    site.run("DELETE FROM sseapp.change; ALTER TABLE t ADD secret int")
+    site.watch("t", "at", hide=["secret"])
+    site.run("INSERT INTO t VALUES (1, NULL, 'n', 5)")
+    assert site.events() == [("i", None, {"id": 1, "at": None, "name": "n"})]
+
+
 def test_lists_no_column_that_was_dropped_and_all_that_are_hidden(site):
     site.run(TABLE)
     site.watch("t", "at", hide=["secret", "name"])

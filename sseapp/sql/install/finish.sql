@@ -8,12 +8,17 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     names jsonb := restored.shape -> 'names';
+    gone name[] := ARRAY(SELECT h.name FROM unnest(restored.hidden_names) WITH ORDINALITY h(name, place)
+                         WHERE (names ? restored.hidden[h.place]::text) IS NOT TRUE);
     hide name[] := ARRAY(
         SELECT names ->> n::text FROM unnest(restored.hidden) n WHERE names ? n::text
-        UNION SELECT a.attname FROM pg_attribute a WHERE a.attrelid = restored.relation AND a.attname = ANY (restored.hidden_names));
+        UNION SELECT a.attname FROM pg_attribute a WHERE a.attrelid = restored.relation AND a.attname = ANY (restored.hidden_names)
+        UNION SELECT unnest(gone));
     only_columns name[] := CASE WHEN restored.shown IS NOT NULL THEN ARRAY(
         SELECT names ->> n::text FROM unnest(restored.shown) n WHERE names ? n::text) END;
 BEGIN
+    -- numbers of another database, which would be taken for other columns
+    UPDATE sseapp.watched_table w SET hidden = '{}', hidden_names = gone WHERE w.id = restored.id;
     PERFORM sseapp.watch(restored.relation, names ->> restored.range_attnum::text, hide, only_columns, restored.see_all);
 EXCEPTION WHEN undefined_column OR wrong_object_type OR invalid_parameter_value THEN
     RAISE WARNING '% is no longer watched: %', restored.relation, SQLERRM USING HINT = 'Call sseapp.watch() for it again.';
@@ -73,7 +78,8 @@ BEGIN
 END
 $body$;
 
--- What versions before 4 had.
+-- What earlier versions had.
+DROP FUNCTION IF EXISTS sseapp.has_readable_names(oid), sseapp.row_security(oid, boolean);
 DROP FUNCTION IF EXISTS sseapp.log_row(), sseapp.log_rows(), sseapp.current_names(oid, smallint[]), sseapp.masked(text), sseapp.unmasked(text),
     sseapp.members_shown(text, text[]), sseapp.members_not_hidden(text, text[]), sseapp.members(text, text[], boolean), sseapp.chosen(text[]),
     sseapp.seen(json, text[], boolean);

@@ -23,8 +23,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     publications text := sseapp.publications();
-    children text := (SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid)
-                      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent WHERE c.oid = relation AND c.relkind <> 'p');
+    children text := sseapp.children(relation);
 BEGIN
     IF publications IS NOT NULL THEN
         RAISE WARNING 'The change log of sseapp is published by %: a subscriber that has no schema sseapp stops at the next change.', publications
@@ -37,6 +36,35 @@ BEGIN
 END
 $body$;
 
+-- The tables that inherit from a table, at every level, and are not watched themselves: its watch includes none of their rows. Null where there
+-- are none, and for one with partitions.
+CREATE OR REPLACE FUNCTION sseapp.children(relation oid) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    WITH RECURSIVE tree AS (
+        SELECT i.inhrelid AS child FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent
+        WHERE c.oid = children.relation AND c.relkind <> 'p'
+        UNION SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.child)
+    SELECT string_agg(t.child::regclass::text, ', ' ORDER BY t.child)
+    FROM tree t WHERE NOT EXISTS (SELECT FROM sseapp.watched_table w WHERE w.relation = t.child)
+$body$;
+
+-- Names that no client can be told keep a table from being served, see unserved(). The watch itself is in order: it logs.
+CREATE OR REPLACE FUNCTION sseapp.warn_of_names(relation regclass) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    names text := sseapp.unreadable_names(relation);
+BEGIN
+    IF names IS NOT NULL THEN
+        RAISE WARNING 'The table is watched, but it is not served: a name of it, of a column or of a type is not UTF-8 (%).', names
+            USING HINT = 'Rename it in UTF-8. A column may also be hidden.';
+    END IF;
+END
+$body$;
+
 -- The publications that carry our log; null where there are none.
 CREATE OR REPLACE FUNCTION sseapp.publications() RETURNS text
 LANGUAGE sql STABLE
@@ -45,14 +73,12 @@ AS $body$
     SELECT string_agg(DISTINCT quote_ident(p.pubname), ', ') FROM pg_publication_tables p WHERE p.schemaname = 'sseapp'
 $body$;
 
--- Why the caller cannot read all rows of a table; null if it can, or knows that it does not.
-CREATE OR REPLACE FUNCTION sseapp.row_security(relation oid, see_all boolean) RETURNS text
+-- Why the caller cannot read all rows of a table; null if it can.
+CREATE OR REPLACE FUNCTION sseapp.row_security(relation oid) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT CASE
-        WHEN c.relrowsecurity AND NOT see_all
-            THEN 'row-level security was switched on, so the table is not served: call sseapp.watch() with subscribers_see_all_rows => true'
         WHEN row_security_active(c.oid) THEN format(
             'row-level security keeps rows from the role %I, so no snapshot can be read: it wants BYPASSRLS, or to own the table without FORCE',
             current_user)

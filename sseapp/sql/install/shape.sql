@@ -110,18 +110,40 @@ BEGIN
 END
 $body$;
 
--- Whether clients can be told the table's names. A database of SQL_ASCII, for one, takes names that are not UTF-8.
-CREATE OR REPLACE FUNCTION sseapp.has_readable_names(relation oid) RETURNS boolean
+-- The names of the table that clients cannot be told, with their bytes in octal (caf\351); null where there are none. A database of SQL_ASCII,
+-- for one, takes names that are not UTF-8.
+CREATE OR REPLACE FUNCTION sseapp.unreadable_names(relation oid) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    RETURN getdatabaseencoding() = 'UTF8' OR NOT EXISTS (
-        SELECT FROM (SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
-                     UNION ALL SELECT c.relname::text FROM pg_class c WHERE c.oid = relation
-                     UNION ALL SELECT v.attname::text FROM sseapp.visible_column v WHERE v.attrelid = relation
-                     UNION ALL SELECT format_type(v.atttypid, v.atttypmod) FROM sseapp.visible_column v WHERE v.attrelid = relation) t(name)
+    IF getdatabaseencoding() = 'UTF8' THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
+        SELECT string_agg(DISTINCT encode(convert_to(t.name, getdatabaseencoding()), 'escape'), ', ')
+        FROM (SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
+              UNION ALL SELECT c.relname::text FROM pg_class c WHERE c.oid = relation
+              UNION ALL SELECT v.attname::text FROM sseapp.visible_column v WHERE v.attrelid = relation
+              UNION ALL SELECT format_type(v.atttypid, v.atttypmod) FROM sseapp.visible_column v WHERE v.attrelid = relation) t(name)
         WHERE sseapp.sendable(t.name) <> t.name);
+END
+$body$;
+
+-- Why no client is served a watched table; null if it is served.
+CREATE OR REPLACE FUNCTION sseapp.unserved(relation oid, see_all boolean) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN CASE
+        WHEN sseapp.unreadable_names(relation) IS NOT NULL
+            THEN format('a name of the table, of a column or of a type is not UTF-8 (%s), so the table is not served', sseapp.unreadable_names(relation))
+        WHEN NOT see_all AND (SELECT c.relrowsecurity FROM pg_class c WHERE c.oid = relation)
+            THEN 'row-level security was switched on, so the table is not served: call sseapp.watch() with subscribers_see_all_rows => true'
+        WHEN NOT EXISTS (SELECT FROM sseapp.visible_column v WHERE v.attrelid = relation)
+            THEN 'no column is left that may be shown, so the table is not served'
+        END;
 END
 $body$;
 

@@ -97,6 +97,7 @@ BEGIN
             PERFORM sseapp.put_in_force(wanted);
         END IF;
     END IF;
+    PERFORM sseapp.warn_of_names("table");
     RETURN (SELECT w.id FROM sseapp.watched_table w WHERE w.relation = "table");
 END
 $body$;
@@ -128,6 +129,21 @@ BEGIN
 END
 $body$;
 
+-- Of the names to hide, those of columns that were hidden so far and have been dropped: a column that is created again under such a name must
+-- stay hidden. The name of one that was renamed is none, unless its new name is to be hidden too. (The numbers stand first, as their names do.)
+CREATE OR REPLACE FUNCTION sseapp.gone_names(relation regclass, hide name[]) RETURNS name[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT ARRAY(
+        SELECT h.name FROM sseapp.watched_table w, unnest(w.hidden_names) WITH ORDINALITY h(name, place)
+        WHERE w.relation = gone_names.relation AND h.name = ANY (hide)
+          AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = w.relation AND a.attnum > 0 AND a.attname = h.name)
+          AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = w.relation AND a.attnum = w.hidden[h.place]
+                          AND NOT a.attisdropped AND a.attname <> ALL (hide))
+        ORDER BY h.name)
+$body$;
+
 -- What watched_table will hold for these arguments. Refuses what cannot be.
 CREATE OR REPLACE FUNCTION sseapp.wanted(
     relation regclass, range_column name, hide name[], only_columns name[], see_all boolean
@@ -137,6 +153,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     refusal text := sseapp.refusal(relation, see_all);
+    gone name[] := sseapp.gone_names(relation, hide);
     result sseapp.watched_table;
 BEGIN
     IF relation IS NULL OR refusal IS NOT NULL THEN
@@ -151,13 +168,14 @@ BEGIN
                                 THEN (sseapp.numbers(relation, ARRAY[range_column], 'range column'))[1] END;
     result.shown := CASE WHEN only_columns IS NOT NULL THEN sseapp.numbers(relation, only_columns, 'only_columns') END;
     -- triggers do not see the value of a virtual generated column
-    result.hidden := sseapp.numbers(relation, hide || ARRAY(
+    result.hidden := sseapp.numbers(relation, ARRAY(
+        SELECT h.name FROM unnest(hide) h(name) WHERE h.name IS NULL OR h.name <> ALL (gone) UNION ALL
         SELECT a.attname FROM pg_attribute a
         WHERE a.attrelid = relation AND a.attgenerated = 'v' AND NOT a.attisdropped AND only_columns IS NULL), 'hide');
     result.hidden_names := ARRAY(SELECT a.attname FROM pg_attribute a
-                                 WHERE a.attrelid = relation AND a.attnum = ANY (result.hidden) ORDER BY a.attnum);
+                                 WHERE a.attrelid = relation AND a.attnum = ANY (result.hidden) ORDER BY a.attnum) || gone;
     result.trigger := ARRAY[CASE WHEN sseapp.is_plain(relation) THEN 'log_rows' ELSE 'log_row' END, relation::oid::text];
-    IF result.shown IS NOT NULL OR result.hidden <> '{}' THEN
+    IF result.shown IS NOT NULL OR result.hidden_names <> '{}' THEN
         result.trigger := result.trigger || ARRAY[CASE WHEN result.shown IS NULL THEN 'hide' ELSE 'show' END,
             coalesce(result.shown, result.hidden)::text, result.hidden_names::text, sseapp.binding()];
     END IF;
@@ -253,9 +271,7 @@ CREATE OR REPLACE VIEW sseapp.watched AS
            (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
             WHERE a.attrelid = w.relation AND NOT a.attisdropped AND a.attnum = ANY (w.shown)) AS only_columns,
            w.since, coalesce('the table could not be checked: ' || w.failure,
-                             CASE WHEN NOT sseapp.has_readable_names(w.relation)
-                                  THEN 'a name of the table, of a column or of a type is not UTF-8, so the table is not served' END,
-                             sseapp.trouble(s.shape),
-                             sseapp.row_security(w.relation, w.see_all)) AS trouble
+                             sseapp.unserved(w.relation, w.see_all), sseapp.trouble(s.shape),
+                             sseapp.row_security(w.relation)) AS trouble
     FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN sseapp.shapes() s ON s.watch = w.id;

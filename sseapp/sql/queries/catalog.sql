@@ -38,5 +38,12 @@ JOIN pg_class c ON c.oid = w.relation
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN sseapp.visible_column v ON v.watch = w.id
 JOIN pg_type b ON b.oid = sseapp.base_type(v.atttypid)
-WHERE (w.see_all OR NOT c.relrowsecurity) AND sseapp.has_readable_names(w.relation)
+WHERE (w.see_all OR NOT c.relrowsecurity) AND sseapp.unreadable_names(w.relation) IS NULL
 ORDER BY w.id, v.attnum;
+
+-- name: unserved
+-- The watched tables that are left out there, and why.
+SELECT w.id, w.relation::oid::bigint, sseapp.sendable(n.nspname), sseapp.sendable(c.relname), array_position(current_schemas(false), n.nspname), u.why
+FROM sseapp.watched_table w JOIN pg_class c ON c.oid = w.relation JOIN pg_namespace n ON n.oid = c.relnamespace,
+     LATERAL (SELECT sseapp.unserved(w.relation, w.see_all) OFFSET 0) u(why)
+WHERE u.why IS NOT NULL ORDER BY w.id;

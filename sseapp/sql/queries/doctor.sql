@@ -15,12 +15,14 @@ SELECT has_schema_privilege('sseapp', 'USAGE') AND has_table_privilege('sseapp.c
    AND has_function_privilege('sseapp.epoch()', 'EXECUTE') AND has_function_privilege('sseapp.attend(bigint, bigint)', 'EXECUTE');
 
 -- name: tables
--- Each watched table: may this role read it, are our triggers in place, does it have a key, the range column, and does that have an index.
+-- Each watched table: may this role read it, are our triggers in place, does it have a key, the range column, does
+-- that have an index, and which tables inherit from it.
 SELECT sseapp.sendable(w.schema || '.' || w."table"), has_table_privilege(t.relation, 'SELECT'),
        sseapp.sendable(w.trouble),
        w.key IS NOT NULL,
        sseapp.sendable(w.range_column),
-       w.range_column IS NULL OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.relation AND i.indkey[0] = t.range_attnum)
+       w.range_column IS NULL OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.relation AND i.indkey[0] = t.range_attnum),
+       sseapp.sendable(sseapp.children(t.relation))
 FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%I.%I', w.schema, w."table")::regclass
 ORDER BY 1;
 

@@ -7,7 +7,8 @@ SELECT sseapp.sendable(w.schema), sseapp.sendable(w."table"),
        sseapp.sendable(w.range_column),
        ARRAY(SELECT sseapp.sendable(h) FROM unnest(w.hidden) h),
        CASE WHEN w.only_columns IS NOT NULL THEN ARRAY(SELECT sseapp.sendable(o) FROM unnest(w.only_columns) o) END,
-       sseapp.sendable(w.trouble), w.since, t.id, t.generation, t.see_all
+       sseapp.sendable(w.trouble), w.since, t.id, t.generation, t.see_all,
+       sseapp.sendable(sseapp.children(t.relation))
 FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%I.%I', w.schema, w."table")::regclass
 ORDER BY 1, 2;
 
@@ -37,7 +38,7 @@ SELECT s.horizon::text,
 FROM sseapp.state s;
 
 -- name: watched_as
--- How a table is watched so far; no row if it is not.
-SELECT w.range_column, w.hidden, w.only_columns, t.see_all
+-- How a table is watched so far; no row if it is not. A hidden column that was dropped counts: under its name it would be hidden again.
+SELECT w.range_column, ARRAY(SELECT unnest(w.hidden) UNION SELECT unnest(t.hidden_names) ORDER BY 1), w.only_columns, t.see_all
 FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%%I.%%I', w.schema, w."table")::regclass
 WHERE t.relation = %(table)s::regclass;

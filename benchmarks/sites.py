@@ -109,14 +109,15 @@ class Site:
         return time.perf_counter() - began
 
     def settle(self, pause: float = 0.0) -> None:
-        """Wait until all that was written is served, then for so many seconds that the server is quiet again."""
+        """Keep the leases as they are to be; wait until all that was written is served, and for so many seconds."""
         if self._variant.leases:
             self.run(self._variant.leases)
         if self._server:
             used = -1.0
             while self._server.cpu() - used > 0.02:
                 used = self._server.cpu()
-                time.sleep(0.2)
+                # long enough to tell a server that polls from one that sleeps: it would take time from the next variant
+                time.sleep(0.5)
             time.sleep(pause)
 
     def empty(self) -> None:

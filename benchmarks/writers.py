@@ -28,12 +28,19 @@ def writers(bench: Bench, version: str) -> Plan:
         partial(_bulk, rows=bench.scaled(ROWS)),
         partial(_burst, count=burst),
     ]
-    steps = [{name: partial(cell, site) for name, site in places.items()} for cell in cells]
+    steps = [{name: partial(_alone, cell, site) for name, site in places.items()} for cell in cells]
     title = (
         f"PostgreSQL {version.removeprefix('pg')}, durable, both cores for all: transactions of one row a second, "
         f"{seconds} s each; seconds for {bench.scaled(ROWS)} rows, and for {burst} transactions of one client"
     )
     return Plan(title, steps[0], next(iter(places)), steps[1:])
+
+
+def _alone(cell: Callable[[Site], dict[str, float]], site: Site) -> dict[str, float]:
+    """Take a measure, and let the site's server end its work before the next site's is taken."""
+    found = cell(site)
+    site.settle()
+    return found
 
 
 def _single(seconds: int) -> Iterator[Callable[[Site], dict[str, float]]]:
@@ -52,12 +59,10 @@ def _inserts(site: Site, *, who: str, count: int, seconds: int) -> dict[str, flo
 
 
 def _updates(site: Site, *, who: str, count: int, seconds: int) -> dict[str, float]:
-    site.settle()
     return {f"UPDATE, {who}": site.pgbench(UPDATE, count, f"-T{seconds}")[1]}
 
 
 def _deletes(site: Site, *, who: str, count: int) -> dict[str, float]:
-    site.settle()
     return {f"DELETE, {who}": site.pgbench(DELETE, count, f"-t{site.rows // count}")[1]}
 
 

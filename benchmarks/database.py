@@ -42,11 +42,12 @@ CREATE INDEX ON dated (at);
 
 @dataclass(frozen=True)
 class Scratch:
-    """The database: how to connect, PostgreSQL's programs, its server's log."""
+    """The database: how to connect, PostgreSQL's programs, its server's log; and what starts further clusters."""
 
     dsn: str
     bindir: Path
     log: Path
+    clusters: Clusters
 
     @property
     def told(self) -> str:
@@ -85,7 +86,7 @@ def scratch() -> Iterator[Scratch]:
                 schema.install(connection)
                 schema.watch(connection, "logged")
                 schema.watch(connection, "dated", range_column="at")
-            yield Scratch(dsn, server.bindir, server.log)
+            yield Scratch(dsn, server.bindir, server.log, clusters)
     finally:
         clusters.close()
 
@@ -99,6 +100,10 @@ def cursor(dsn: str) -> Iterator[Cursor]:
 
 
 def insert_at_once(cursor: Cursor, table: str, transactions: int) -> None:
-    """Insert rows in one message, each its own transaction: the writer must not be what is measured."""
-    statement = f"INSERT INTO {table} (sent, note) VALUES (0, '{NOTE}'); COMMIT; BEGIN;"
-    cursor.execute("BEGIN;" + statement * transactions + "COMMIT")
+    """Insert rows, each its own transaction: see :func:`at_once`."""
+    at_once(cursor, f"INSERT INTO {table} (sent, note) VALUES (0, '{NOTE}')", transactions)
+
+
+def at_once(cursor: Cursor, statement: str, transactions: int) -> None:
+    """Run a statement so many times in one message, each its own transaction: the writer must not be measured."""
+    cursor.execute("BEGIN;" + f"{statement}; COMMIT; BEGIN;" * transactions + "COMMIT")

@@ -33,8 +33,10 @@ def live(bench: Bench) -> Plan:
     """
     clients = bench.scaled(1000)
     hits = [max(1, clients * part // 1000) for part in (1, 10, 30)]
-    measures: Measures = {f"in {count} of the ranges": partial(_live, bench, clients, count) for count in hits}
-    measures["one range for all"] = partial(_live, bench, clients, clients, alike=True)
+    measures: Measures = {
+        **{f"in {count} of the ranges": partial(_live, bench, clients, count) for count in hits},
+        "one range for all": partial(_live, bench, clients, clients, alike=True),
+    }
     title = f"Live results, {clients} clients each on a range of its own, {RATE} single-row inserts a second"
     return Plan(title, measures, f"in {hits[0]} of the ranges")
 

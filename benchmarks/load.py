@@ -19,14 +19,15 @@ CLIENTS = Path(__file__).with_name("clients.py")
 class Load:
     """So many clients of ``server`` on core 1, the one that is not the server's; connected when it has been made.
 
-    ``order`` are the fields of :class:`~clients.Order`; left out, all ask for the contender's own path.
+    With ``core`` None they are on any. ``order`` are the fields of :class:`~clients.Order`; left out, all ask for the
+    contender's own path.
     """
 
-    def __init__(self, server: Server, clients: int, **order: Any) -> None:
+    def __init__(self, server: Server, clients: int, *, core: int | None = 1, **order: Any) -> None:
         contender = server.contender
         defaults: dict[str, Any] = {"asks": [(contender.path, None)], "ready": contender.ready}
         self._process = subprocess.Popen(
-            ["taskset", "-c", "1", sys.executable, str(CLIENTS)],
+            [*([] if core is None else ["taskset", "-c", str(core)]), sys.executable, str(CLIENTS)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

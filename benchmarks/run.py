@@ -14,7 +14,9 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
 from statistics import median
 
 import connect
@@ -28,6 +30,9 @@ from plan import Bench, Measures, Plan
 
 Measured = dict[str, list[float]]
 
+COLUMNS = 3
+"""A table has no more: a line of Markdown is to be read."""
+
 PLANS: dict[str, Callable[[Bench], Plan]] = {
     "latency": delivery.latency,
     "quiet": delivery.quiet,
@@ -38,17 +43,17 @@ PLANS: dict[str, Callable[[Bench], Plan]] = {
     "workers": delivery.workers,
     "replay": replay.replay,
     "live": live.live,
-    "writers": writers.single,
-    "bulk": writers.bulk,
+    "writers-15": partial(writers.writers, version="pg15"),
+    "writers-18": partial(writers.writers, version="pg18"),
     "matching": matching.matching,
 }
 
 
-def contest(measures: Measures, rounds: int) -> dict[str, Measured]:
-    """Call each measure once a round, in turns."""
-    found: dict[str, Measured] = {name: defaultdict(list) for name in measures}
+def contest(steps: Sequence[Measures], rounds: int) -> dict[str, Measured]:
+    """Call each measure of each step once a round, in turns."""
+    found: dict[str, Measured] = {name: defaultdict(list) for name in steps[0]}
     for _ in range(rounds):
-        for name, measure in measures.items():
+        for name, measure in chain.from_iterable(step.items() for step in steps):
             for what, value in measure().items():
                 found[name][what].append(value)
             print(".", end="", file=sys.stderr, flush=True)
@@ -60,10 +65,13 @@ def table(plan: Plan, found: dict[str, Measured]) -> None:
     """Print medians, spread and ratios."""
     columns = list(dict.fromkeys(column for measured in found.values() for column in measured))
     ratios = f"ratios to: {plan.baseline}" if plan.baseline in found else "no ratios"
-    print(f"\n### {plan.title}; {ratios}\n\n| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
-    for name, measured in found.items():
-        base = found.get(plan.baseline, {}) if name != plan.baseline else {}
-        print(f"| {name} | {' | '.join(cell(measured.get(each), base.get(each)) for each in columns)} |")
+    print(f"\n### {plan.title}; {ratios}")
+    for first in range(0, len(columns), COLUMNS):
+        shown = columns[first : first + COLUMNS]
+        print(f"\n| | {' | '.join(shown)} |\n|---|{'---|' * len(shown)}")
+        for name, measured in found.items():
+            base = found.get(plan.baseline, {}) if name != plan.baseline else {}
+            print(f"| {name} | {' | '.join(cell(measured.get(each), base.get(each)) for each in shown)} |")
     sys.stdout.flush()
 
 
@@ -81,19 +89,22 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(PLANS)}; all if left out")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="one short round, to see that it works")
+    parser.add_argument("--rounds", type=int, help="5, or 1 of the quick form")
+    parser.add_argument(
+        "--quick", action="store_true", help="a short form, to see that it works; writers-15 takes 3 minutes"
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - PLANS.keys():
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(PLANS)}")
-    rounds = 1 if arguments.quick else arguments.rounds
+    rounds = arguments.rounds or (1 if arguments.quick else 5)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     with database.scratch() as scratch:
-        bench = Bench(scratch, 0.2 if arguments.quick else 1.0)
         for name in arguments.names or PLANS:
             began, load = time.monotonic(), os.getloadavg()[0]
-            plan = PLANS[name](bench)
-            table(plan, contest(plan.measures, rounds))
+            bench = Bench(scratch, 0.2 if arguments.quick else 1.0)
+            with bench.resources:
+                plan = PLANS[name](bench)
+                table(plan, contest([plan.measures, *plan.further], rounds))
             seconds = time.monotonic() - began
             print(f"\n{machine}; {rounds} rounds, {seconds:.0f} s; the machine's load before: {load:.1f}")
 

@@ -1,143 +1,89 @@
-"""What watching costs those who write: pgbench against the same table plain, watched, and with a payload trigger."""
+"""What watching costs those who write: the same table without a trigger, watched, and with others' triggers."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import tempfile
-import time
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 
-import database
-from contenders import SSEAPP, Contender, all_of_them, running
-from load import Load
-from plan import Bench, Measures, Plan
+from plan import Bench, Plan
+from sites import NOTE, Site, sites
 
 WRITERS = (1, 4, 16)
-SUBSCRIBERS = 5
+ROWS = 100_000
+BURST = 2000
+SECONDS = 3
+# each client goes over the table in steps, so that no two of them write to a row
+_NEXT = "\\set n :n + 1\n\\set id (:n * :clients + :client_id) % :rows + 1\n"
+INSERT = f"INSERT INTO logged (note) VALUES ('{NOTE}')"
+UPDATE = f"{_NEXT}UPDATE logged SET amount = amount + 1 WHERE id = :id"
+DELETE = f"{_NEXT}DELETE FROM logged WHERE id = :id"
 
 
-@dataclass(frozen=True)
-class Variant:
-    """A table to write to, and who serves its changes to a few subscribers meanwhile."""
-
-    table: str
-    server: Contender | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
-    unlogged: bool = False
-
-
-def _variants() -> dict[str, Variant]:
-    other = all_of_them()[1]
-    return {
-        "no trigger": Variant("plain"),
-        "sseapp": Variant("logged", SSEAPP),
-        "sseapp, notify off": Variant("logged", SSEAPP, {"SSEAPP_NOTIFY": "off"}),
-        "sseapp, log unlogged": Variant("logged", SSEAPP, unlogged=True),
-        f"NOTIFY with payload, {other.name}": Variant("notified", other),
-    }
-
-
-def single(bench: Bench) -> Plan:
-    """Transactions of one row a second by 1, 4 and 16 writers."""
-    seconds = bench.scaled(5)
+def writers(bench: Bench, version: str) -> Plan:
+    """Rates of one row a transaction by 1, 4 and 16 writers; the time of many rows in a statement; of a burst."""
+    places = sites(bench, version)
+    seconds, burst = bench.scaled(SECONDS), bench.scaled(BURST)
+    cells: list[Callable[[Site], dict[str, float]]] = [
+        *_single(seconds),
+        partial(_bulk, rows=bench.scaled(ROWS)),
+        partial(_burst, count=burst),
+    ]
+    steps = [{name: partial(_alone, cell, site) for name, site in places.items()} for cell in cells]
     title = (
-        f"Single-row inserts a second by so many writers, {seconds} s each; {SUBSCRIBERS} subscribers connected "
-        "(their server on one core; PostgreSQL, pgbench and the subscribers on the other)"
+        f"PostgreSQL {version.removeprefix('pg')}, durable, both cores for all: transactions of one row a second, "
+        f"{seconds} s each; seconds for {bench.scaled(ROWS)} rows, and for {burst} transactions of one client"
     )
-    measures: Measures = {name: partial(_single, bench, variant, seconds) for name, variant in _variants().items()}
-    return Plan(title, measures, "no trigger")
+    return Plan(title, steps[0], next(iter(places)), steps[1:])
 
 
-def bulk(bench: Bench) -> Plan:
-    """Seconds that one statement of many rows takes: inserted, updated, deleted."""
-    rows = bench.scaled(100_000)
-    variants = {
-        "no trigger": Variant("plain"),
-        "sseapp": Variant("logged"),
-        "sseapp, log unlogged": Variant("logged", unlogged=True),
-    }
-    measures: Measures = {name: partial(_bulk, bench.dsn, variant, rows) for name, variant in variants.items()}
-    return Plan(f"{rows} rows in one statement, seconds", measures, "no trigger")
-
-
-def _single(bench: Bench, variant: Variant, seconds: int) -> dict[str, float]:
-    """Also how long after the last commit all was served, and what of it never was."""
-    rates: dict[str, float] = {}
-    _set_unlogged(bench.dsn, variant)
-    cores = later = missing = 0.0
-    for writers in WRITERS:
-        with ExitStack() as stack:
-            load = None
-            if variant.server:
-                server = stack.enter_context(running(variant.server, bench.dsn, settings=variant.settings))
-                load = stack.enter_context(Load(server, SUBSCRIBERS, events=None, seconds=seconds + 30))
-                load.go()
-                time.sleep(1)
-            began, used = time.perf_counter(), _children_cpu()
-            count, rate = _pgbench(bench, variant.table, writers, seconds)
-            took = time.perf_counter() - began
-            cores = (_children_cpu() - used) / took
-            rates[f"{writers} writer{'s' * (writers > 1)}"] = rate
-            if load:
-                load.expect(count * SUBSCRIBERS)
-                result = load.result()
-                later = max(later, result["all"] - 1 - took)
-                missing += result["missing"]
-    served = {"served s later, at most": later, "missing": missing} if variant.server else {}
-    return rates | {"cores pgbench used, at last": cores} | served
-
-
-def _set_unlogged(dsn: str, variant: Variant) -> None:
-    with database.cursor(dsn) as cursor:
-        cursor.execute("SELECT sseapp.set_unlogged(%s)", (variant.unlogged,))
-
-
-def _children_cpu() -> float:
-    """Seconds of CPU that the processes used which we started and which have ended."""
-    used = getrusage(RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def _pgbench(bench: Bench, table: str, writers: int, seconds: int) -> tuple[int, float]:
-    """Transactions done, and done a second."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "insert.sql")
-        path.write_text(f"INSERT INTO {table} (sent, note) VALUES (0, repeat('x', 60));\n")
-        options = ["-n", "-c", str(writers), "-j", "2", "-T", str(seconds), "-f", str(path)]
-        said = subprocess.run(
-            ["taskset", "-c", "1", str(bench.database.bindir / "pgbench"), *options, bench.dsn],
-            capture_output=True,
-            text=True,
-            check=True,
-            env=os.environ | {"LC_ALL": "C"},
-        ).stdout
-    count = re.search(r"actually processed: (\d+)", said)
-    rate = re.search(r"tps = ([\d.]+)", said)
-    assert count, said
-    assert rate, said
-    return int(count[1]), float(rate[1])
-
-
-def _bulk(dsn: str, variant: Variant, rows: int) -> dict[str, float]:
-    _set_unlogged(dsn, variant)
-    table = variant.table
-    statements = {
-        "insert s": f"INSERT INTO {table} (sent, note) SELECT 0, repeat('x', 60) FROM generate_series(1, {rows})",
-        "update s": f"UPDATE {table} SET sent = sent + 1",
-        "delete s": f"DELETE FROM {table}",
-    }
-    found = {}
-    with database.cursor(dsn) as cursor:
-        cursor.execute(f"TRUNCATE {table}")
-        for name, statement in statements.items():
-            began = time.perf_counter()
-            cursor.execute(statement)
-            found[name] = time.perf_counter() - began
+def _alone(cell: Callable[[Site], dict[str, float]], site: Site) -> dict[str, float]:
+    """Take a measure, and let the site's server end its work before the next site's is taken."""
+    found = cell(site)
+    site.settle()
     return found
+
+
+def _single(seconds: int) -> Iterator[Callable[[Site], dict[str, float]]]:
+    """The measures of one row a transaction; those of a number of writers work on the same rows."""
+    for count in WRITERS:
+        who = f"{count} writer{'s' * (count > 1)}"
+        yield partial(_inserts, who=who, count=count, seconds=seconds)
+        yield partial(_updates, who=who, count=count, seconds=seconds)
+        yield partial(_deletes, who=who, count=count)
+
+
+def _inserts(site: Site, *, who: str, count: int, seconds: int) -> dict[str, float]:
+    site.empty()
+    site.rows, rate = site.pgbench(INSERT, count, f"-T{seconds}")
+    return {f"INSERT, {who}": rate}
+
+
+def _updates(site: Site, *, who: str, count: int, seconds: int) -> dict[str, float]:
+    return {f"UPDATE, {who}": site.pgbench(UPDATE, count, f"-T{seconds}")[1]}
+
+
+def _deletes(site: Site, *, who: str, count: int) -> dict[str, float]:
+    return {f"DELETE, {who}": site.pgbench(DELETE, count, f"-t{site.rows // count}")[1]}
+
+
+def _bulk(site: Site, *, rows: int) -> dict[str, float]:
+    statements = {
+        "INSERT, s": f"INSERT INTO logged (note) SELECT '{NOTE}' FROM generate_series(1, {rows})",
+        "UPDATE, s": "UPDATE logged SET amount = amount + 1",
+        "DELETE, s": "DELETE FROM logged",
+    }
+    site.empty()
+    found = {}
+    for name, statement in statements.items():
+        found[name] = site.run(statement)
+        site.settle()
+    return found
+
+
+def _burst(site: Site, *, count: int) -> dict[str, float]:
+    """By one client on a table that has been quiet: one transaction after the other, and all in one message."""
+    site.empty()
+    site.settle(2)
+    one_by_one = count / site.pgbench(INSERT, 1, f"-t{count}")[1]
+    site.settle(2)
+    return {"burst, s": one_by_one, "burst in one message, s": site.at_once(INSERT, count)}

@@ -159,10 +159,20 @@ def status(*, verbose: bool, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("table", required=False)
 @click.option("--uninstall", is_flag=True, help="Print the SQL that removes sseapp.")
-def sql(*, uninstall: bool) -> None:
-    """Print the SQL that installs sseapp, for review or for a migration tool."""
-    click.echo(schema.printable(uninstall=uninstall))
+def sql(table: str | None, *, uninstall: bool) -> None:
+    """Print the SQL that installs sseapp, for review or for a migration tool.
+
+    With TABLE, print instead the functions and triggers of that table's watch, for review.
+    """
+    if table is None:
+        click.echo(schema.printable(uninstall=uninstall))
+        return
+    if uninstall:
+        raise click.UsageError("Give TABLE or --uninstall, not both. `unwatch TABLE` removes its triggers.")
+    with _connected() as connection, schema.needed(connection):
+        click.echo(state.firing(connection, table))
 
 
 @main.command()

@@ -8,9 +8,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sseapp.postgres import change_log, statements
+from sseapp.errors import NotFoundError
+from sseapp.postgres import catalog, change_log, statements
 from sseapp.postgres.database import Connection
 from sseapp.postgres.raw_text import readable
+
+_FIRING = (
+    "-- For review. sseapp writes these for this one table in this one database, and again when its columns change."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,18 @@ def log(connection: Connection) -> Log:
     """The state of the log."""
     ((rows, size, age),) = connection.query(statements.named("log")["size"])
     return Log(rows, size, age)
+
+
+def firing(connection: Connection, table: str) -> str:
+    """The functions and triggers of the watch of ``table``, as SQL, to be read.
+
+    Raises :exc:`~sseapp.errors.NotFoundError` where it is not watched.
+    """
+    relation = catalog.relation(connection, table)
+    texts = connection.query(_named("firing"), {"table": relation})
+    if not texts:
+        raise NotFoundError(f"{table} is not watched, so nothing fires on it. Watch it first: `watch {table}`.")
+    return "\n\n".join([_FIRING, *(str(_readable(text)).strip() for (text,) in texts)])
 
 
 def as_json(connection: Connection) -> str:

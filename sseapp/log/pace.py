@@ -28,6 +28,7 @@ LEASE = 1000
 
 _LONGEST_LEASE = 10 * LEASE  # ms, beyond all that is set
 _WINDOW = 0.5  # seconds over which commits are counted
+_PLENTY, _STRETCH = 500.0, 4.0  # commits a second above which reads are further apart, and how far at the most
 _GROWTH, _LONGEST = 1.5, 0.1  # of the intervals, in seconds, at which an old transaction's end is waited for
 
 
@@ -118,8 +119,9 @@ class Pace:
     """One listener's pace.
 
     ``busy`` is the rate of commits, a second, at which the bell is put off; below half of it the lease is left to run
-    out. ``poll`` and ``tick`` are how long to wait for the bell while it is off and on, in seconds. ``notify`` is False
-    where the bell is to be off for good, True where it is to be so no longer; None leaves that as it is.
+    out. ``poll`` and ``tick`` are how long to wait for the bell while it is off and on, in seconds; above 500 commits a
+    second ``poll`` grows with the rate, up to four times, since each read takes time from the writers. ``notify`` is
+    False where the bell is to be off for good, True where it is to be so no longer; None leaves that as it is.
     """
 
     def __init__(self, *, busy: float, poll: float, tick: float, notify: bool | None = None) -> None:
@@ -144,9 +146,10 @@ class Pace:
         """Go on from a read of the log that brought so many ``commits``; ``now`` in seconds, and never less."""
         self._permit = self._permit.after(reading)
         self.mode = self._found(reading)
-        lease = self._wanted(reading, self._rate.count(commits, now))
+        rate = self._rate.count(commits, now)
+        lease = self._wanted(reading, rate)
         fence = self.mode is Mode.SETTLING and self._permit.needs_fence
-        return Step(0.0 if fence else self._wait(), lease, fence)
+        return Step(0.0 if fence else self._wait(rate), lease, fence)
 
     def fenced(self, xid: int) -> None:
         """Take a transaction id that was given out after the read."""
@@ -172,11 +175,11 @@ class Pace:
             return LEASE if rate >= enough else 0
         return LEASE if rate >= enough and reading.left < LEASE / 2 else None
 
-    def _wait(self) -> float:
+    def _wait(self, rate: float) -> float:
         if self.mode is Mode.QUIET:
             return self._tick
         if self.mode is Mode.SETTLING:
             wait, self._interval = self._interval, min(_GROWTH * self._interval, max(self._poll, _LONGEST))
             return wait
         self._interval = self._poll
-        return self._poll
+        return min(self._poll * min(max(1.0, rate / _PLENTY), _STRETCH), max(self._poll, _LONGEST))

@@ -168,6 +168,47 @@ def test_tables_that_came_to_inherit_later_are_named(run, connection):
     assert "without the rows of tables that inherit from it: public.child\n" in run("status")[1]
 
 
+def test_what_fires_on_a_table_is_printed(run, connection):
+    connection.query("""CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+                        CREATE TABLE "Odd ""name" (id int PRIMARY KEY, secret text)""")
+    run("watch", "customers", "--hide", "email")
+    code, output = run("sql", "customers")
+    assert (code, output.count("CREATE OR REPLACE FUNCTION sseapp.")) == (0, 4)
+    assert output.index("FUNCTION sseapp.log_1_delete()") < output.index("FUNCTION sseapp.log_truncate()")
+    assert output.count("CREATE TRIGGER ") == output.count("ENABLE ALWAYS TRIGGER ") == 4
+    assert "r.joined" in output
+    assert "email" not in output
+    # it is SQL, and what is there already
+    connection.query(output.replace("CREATE TRIGGER", "CREATE OR REPLACE TRIGGER"))
+    connection.query("CREATE TRIGGER mine AFTER INSERT ON customers FOR EACH ROW EXECUTE FUNCTION mine()")
+    connection.query("SELECT sseapp.go_by_row_after(0)")
+    output = run("sql", "customers")[1]
+    assert output.count("CREATE OR REPLACE FUNCTION sseapp.") == output.count("CREATE TRIGGER ") == 2, "by row"
+    assert "mine" not in output
+    run("watch", 'Odd "name')
+    assert 'ON public."Odd ""name" ' in run("sql", 'Odd "name')[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("customers",), 1, "customers is not watched, so nothing fires on it. Watch it first: `watch customers`."),
+        (("nowhere",), 1, "nowhere"),
+        (("customers", "--uninstall"), 2, "Give TABLE or --uninstall, not both."),
+    ],
+)
+def test_what_does_not_fire_is_said(run, arguments, code, words):
+    run("install")
+    found, output = run("sql", *arguments)
+    assert found == code
+    assert words in output
+
+
+def test_before_the_install_nothing_fires(run):
+    code, output = run("sql", "customers")
+    assert (code, "install" in output) == (1, True)
+
+
 def test_a_virtual_column_is_left_out_by_nobody(run, connection):
     connection.query("ALTER TABLE customers ADD v int GENERATED ALWAYS AS (id * 2) VIRTUAL")
     assert run("watch", "customers")[0] == run("watch", "customers")[0] == 0

@@ -42,3 +42,16 @@ FROM sseapp.state s;
 SELECT w.range_column, ARRAY(SELECT unnest(w.hidden) UNION SELECT unnest(t.hidden_names) ORDER BY 1), w.only_columns, t.see_all
 FROM sseapp.watched w JOIN sseapp.watched_table t ON t.relation = format('%%I.%%I', w.schema, w."table")::regclass
 WHERE t.relation = %(table)s::regclass;
+
+-- name: firing
+-- What fires on a watched table: the functions of its watch, then its triggers, as they are in the database.
+WITH firing AS (
+    SELECT t.oid, t.tgname, t.tgrelid, t.tgfoid, p.proname
+    FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+    WHERE t.tgrelid = %(table)s::regclass AND p.pronamespace = 'sseapp'::regnamespace),
+texts AS (
+    SELECT DISTINCT 1 AS part, f.proname AS name, pg_get_functiondef(f.tgfoid) || ';' AS text FROM firing f
+    UNION ALL
+    SELECT 2, f.tgname, pg_get_triggerdef(f.oid) || E';\n'
+        || format('ALTER TABLE %%s ENABLE ALWAYS TRIGGER %%I;', f.tgrelid::regclass, f.tgname) FROM firing f)
+SELECT sseapp.sendable(t.text) FROM texts t ORDER BY t.part, t.name;

@@ -63,6 +63,22 @@ def test_one_that_waits_for_an_old_transaction_looks_less_and_less_often():
     assert pace.after(reading(2), 0, 0).wait == POLL
 
 
+@pytest.mark.parametrize(("rate", "factor"), [(200, 1), (500, 1), (1000, 2), (1500, 3), (50_000, 4)])
+def test_where_very_many_commit_it_reads_less_often(rate, factor):
+    for pace in (begun(), begun(notify=False)):
+        waits = [pace.after(reading(20_000), round(rate * 0.01), at * 0.01).wait for at in range(500)]
+        assert waits[-1] == pytest.approx(factor * POLL, rel=0.05)
+        assert max(waits) <= 4 * POLL
+        # and as before when they have gone
+        assert pace.after(reading(20_000), 0, 9).wait == POLL
+
+
+def test_it_reads_often_enough_for_the_lease_however_long_the_interval():
+    for poll, longest in ((0.05, 0.1), (0.3, 0.3)):
+        pace = Pace(busy=BUSY, poll=poll, tick=TICK)
+        assert pace.after(reading(20_000), 50_000, 1).wait == longest
+
+
 def test_it_sleeps_again_at_once_while_the_lease_is_the_same():
     pace = settled(begun(), lease=1)
     assert pace.after(reading(1, xmin=10), 0, 0) == Step(TICK)

@@ -14,16 +14,18 @@ from sseapp import concurrency
 from sseapp.backoff import Backoff
 from sseapp.errors import SESSION_ERRORS, DatabaseError, DeadlineError, SseappError
 from sseapp.live.hub import Hub
+from sseapp.live.lag import Lag
 from sseapp.live.registry import TableRegistry
 from sseapp.log.change import RESET, Batch
 from sseapp.log.cursor import Cursor, Snapshot
 from sseapp.log.log import OTHER_LOG, Log, Remaining
-from sseapp.log.pace import Pace, Reading
+from sseapp.log.pace import Mode, Pace, Reading
 from sseapp.signals import changed
 
 _log = logging.getLogger(__name__)
 _NOT_YET = "the listener has not connected yet"
 _PRESENCE = 10.0  # seconds for which a listener promises to be there; it renews that before half of them have passed
+_LONGEST_WAIT = 1.0  # seconds without a read, which shows whether the database still answers
 _LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may take 4: back within 10 s of the database
 
 
@@ -93,6 +95,7 @@ class Listener:
         self.begun = threading.Event()  # set for good when it first listens
         self.error: str | None = _NOT_YET
         self.seen_at = monotonic()
+        self.lag = Lag()
         self.batches = 0
         self.changes = 0
         self.damaged = 0
@@ -138,15 +141,21 @@ class Listener:
             self._attend(log)
             self._join(log)
             ticked = monotonic()
+            self.lag.begin(notified=True)
             while not self._stopping.is_set():
                 wait = self._keep_pace(log, *self._read(log))
+                self.lag.end()
                 if self.error is not None:
                     _log.info("The listener is listening.")
                     self.error = None
                     self.begun.set()
                     backoff.reset()
-                if log.wait(min(wait, max(0.0, ticked + self._tick - monotonic()))):
+                wait = min(wait, _LONGEST_WAIT, max(0.0, ticked + self._tick - monotonic()))
+                notified = log.wait(wait)
+                if notified:
                     self._idle = None
+                # while it is quiet, each commit sends a NOTIFY
+                self.lag.begin(notified=notified or self.pace.mode is Mode.QUIET)
                 if monotonic() - ticked >= self._tick:
                     self._look_round(log)
                     ticked = monotonic()

@@ -139,9 +139,9 @@ class Subscriber:
 
     def _take(self, block: Block) -> None:
         self.last_id = block.last_id
-        if block.name is None:
-            if block.comments and not block.retry:
-                self._heartbeat(block)
+        if block.is_heartbeat:
+            self._heartbeat(block)
+        if block.name in {None, "state"}:
             return
         data = json.loads(block.data, parse_float=str)
         self.last.append(f"{block.name} {str(block.data)[:300]} id={block.id}")

@@ -105,13 +105,13 @@ def a_joiner_hears_again_what_its_snapshot_shows(monkeypatch):
 
 @_breaks(cut=60)
 def a_heartbeat_tells_less_than_was_told(monkeypatch):
-    heartbeat = LogProgress.heartbeat
+    take_id = LogProgress._take_id
 
     def hasty(self):
         self._last_event = Cursor(self._read_to)
-        return heartbeat(self)
+        return take_id(self)
 
-    monkeypatch.setattr(LogProgress, "heartbeat", hasty)
+    monkeypatch.setattr(LogProgress, "_take_id", hasty)
 
 
 @_breaks(cut=60)

@@ -9,7 +9,7 @@ from sseapp.delivery.services import Services
 from sseapp.delivery.subscription import Subscription
 from sseapp.errors import ResetError, SseappError
 from sseapp.events import sse
-from sseapp.live.replay import opened
+from sseapp.live.replay import Held, opened
 from sseapp.live.spool import Spool
 from sseapp.live.stream import Stream, window
 from sseapp.log.cursor import Cursor, Snapshot, encode
@@ -77,10 +77,10 @@ class ChangesStream(Subscription[Stream]):
 
     def _replay(self, stream: Stream, cursor: Cursor) -> Iterator[bytes]:
         """What was missed after ``cursor``, piece by piece, as the client takes it."""
-        bound, more = None, True
+        bound, more, held = None, True, Held()
         while more and not self._services.closing.is_set():
-            piece = self._services.replays.next(stream, cursor)
-            cursor, more = piece.end, piece.more
+            piece = self._services.replays.next(stream, cursor, held)
+            cursor, more, held = piece.end, piece.more, piece.held
             moved = b"" if piece.bound == bound or piece.bound is None else window(piece.bound)
             bound = piece.bound
             yield moved + piece.data

@@ -24,6 +24,7 @@ from sseapp.live.registry import TableRegistry
 from sseapp.live.replay import Replays
 from sseapp.live.result import LiveResults
 from sseapp.live.row_reader import RowReader
+from sseapp.live.server_state import ServerState
 from sseapp.live.snapshots import Snapshots
 from sseapp.log.pace import Pace
 from sseapp.postgres import shape_check
@@ -65,7 +66,8 @@ class Runtime:
         self.results = LiveResults(reader, self.hub, self.closing.is_set)
         self.snapshots = Snapshots(reader, most_long=max(1, settings.pool // 2))
         self.replays = Replays(self.database, batch=settings.batch)
-        self.broadcaster = Broadcaster(heartbeat=settings.heartbeat, closing=self.closing.is_set)
+        self.state = ServerState(self.listener, self._wake_streams)
+        self.broadcaster = Broadcaster(heartbeat=settings.heartbeat, state=self.state, closing=self.closing.is_set)
         self.stream_limit = StreamLimit(settings.streams, settings.host_streams)
         self.services = Services(
             settings=settings,
@@ -74,6 +76,7 @@ class Runtime:
             registry=self.registry,
             hub=self.hub,
             listener=self.listener,
+            state=self.state,
             results=self.results,
             snapshots=self.snapshots,
             replays=self.replays,
@@ -85,6 +88,7 @@ class Runtime:
     def start(self) -> None:
         """Begin to listen, to check shapes and to prune."""
         self.listener.start()
+        self.state.start()
         self.shape_check.start()
         self.pruner.start()
 
@@ -109,13 +113,17 @@ class Runtime:
         """Let every stream say ``bye`` and end."""
         self.closing.set()
         self.listener.stop()
+        self.state.stop()
         self.shape_check.stop()
         self.pruner.stop()
         for consumer in self._consumers.values():
             consumer.stop()
+        self._wake_streams()
+        self.broadcaster.wake()
+
+    def _wake_streams(self) -> None:
         self.hub.wake()
         self.results.wake()
-        self.broadcaster.wake()
 
     def _load_tables(self) -> dict[int, Table]:
         return self.database.run(shape_check.current_tables)

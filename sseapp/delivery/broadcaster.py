@@ -23,6 +23,7 @@ from sseapp.delivery.progress import Progress
 from sseapp.errors import HandedOverError, OverrunError, ResetError
 from sseapp.events.ring import FRAME_SIZE
 from sseapp.live.channel import Channel
+from sseapp.live.server_state import ServerState
 
 _log = logging.getLogger(__name__)
 _IN, _OUT, _GONE = 0x001, 0x004, 0x008 | 0x010 | 0x2000  # EPOLLERR, EPOLLHUP, EPOLLRDHUP
@@ -31,10 +32,14 @@ _Audience: TypeAlias = tuple[Channel, bool]
 
 
 class Broadcaster:
-    """Follows the channels of its clients. ``heartbeat`` is in seconds; when ``closing`` is true, all get a bye."""
+    """Follows the channels of its clients. ``heartbeat`` is in seconds; when ``closing`` is true, all get a bye.
 
-    def __init__(self, *, heartbeat: float, closing: Callable[[], bool]) -> None:
+    A heartbeat tells the ``state``, and comes at once where that is another.
+    """
+
+    def __init__(self, *, heartbeat: float, state: ServerState, closing: Callable[[], bool]) -> None:
         self._heartbeat = heartbeat
+        self._state = state
         self._closing = closing
         self.done = threading.Event()
         self._poll: Any = None
@@ -155,6 +160,8 @@ class Broadcaster:
                     self._send(audience, group, data)
                 # less than a frame is all there is
                 if len(data) < FRAME_SIZE:
+                    if not group.is_behind and progress.lacks(self._state):
+                        self._send(audience, group, progress.heartbeat(self._state))
                     break
         except (ResetError, OverrunError) as error:
             for client in list(group.clients.values()):
@@ -221,7 +228,7 @@ class Broadcaster:
                     # finds nothing, most likely, and takes note of where the log is now
                     self._send_rest(audience, group)
                     if group.clients and not group.is_behind and self._is_due(group.progress, now):
-                        self._send(audience, group, group.progress.heartbeat())
+                        self._send(audience, group, group.progress.heartbeat(self._state))
 
     def _is_due(self, progress: Progress, now: float) -> bool:
         return now - progress.told_at >= self._heartbeat * 7 / 8

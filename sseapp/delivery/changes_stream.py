@@ -9,7 +9,7 @@ from sseapp.delivery.services import Services
 from sseapp.delivery.subscription import Subscription
 from sseapp.errors import ResetError, SseappError
 from sseapp.events import sse
-from sseapp.live.replay import opened
+from sseapp.live.replay import Held, opened
 from sseapp.live.spool import Spool
 from sseapp.live.stream import Stream, window
 from sseapp.log.cursor import Cursor, Snapshot, encode
@@ -77,10 +77,10 @@ class ChangesStream(Subscription[Stream]):
 
     def _replay(self, stream: Stream, cursor: Cursor) -> Iterator[bytes]:
         """What was missed after ``cursor``, piece by piece, as the client takes it."""
-        bound, more = None, True
+        bound, more, held = None, True, Held()
         while more and not self._services.closing.is_set():
-            piece = self._services.replays.next(stream, cursor)
-            cursor, more = piece.end, piece.more
+            piece = self._services.replays.next(stream, cursor, held)
+            cursor, more, held = piece.end, piece.more, piece.held
             moved = b"" if piece.bound == bound or piece.bound is None else window(piece.bound)
             bound = piece.bound
             yield moved + piece.data
@@ -96,6 +96,7 @@ class ChangesStream(Subscription[Stream]):
         finally:
             snapshots.leave(stream, query, spool)
         self._start_at(spool.frame_number, spool.upto)
+        self.progress.told_live = None
         if spool.bound is not None:
             yield window(spool.bound)
 
@@ -114,7 +115,7 @@ class ChangesStream(Subscription[Stream]):
                 yield begin + chunk
                 begin, between = b"", chunk.endswith(b"\n\n")
             elif between:
-                yield sse.HEARTBEAT
+                yield sse.heartbeat(self._services.state.told()[1])
 
     def _from_now(self, stream: Stream) -> bytes:
         def read() -> tuple[int, str | None, Snapshot]:
@@ -123,11 +124,14 @@ class ChangesStream(Subscription[Stream]):
 
         frame_number, bound, upto = stream.reads.do("now", read)
         self._start_at(frame_number, upto)
-        id_ = encode(Cursor(upto), stream.scope)
-        return (sse.HEARTBEAT if id_ is None else sse.id_only(id_)) + (b"" if bound is None else window(bound))
+        self.progress.told_live, state = self._services.state.told()
+        begin = sse.heartbeat(state, encode(Cursor(upto), stream.scope))
+        return begin + (b"" if bound is None else window(bound))
 
     def _start_at(self, frame_number: int, upto: Snapshot, *, has_id: bool = True) -> None:
+        told_live = self.progress.told_live
         self.progress = LogProgress(self._channel, frame_number, self._services.hub, upto, has_id=has_id)
+        self.progress.told_live = told_live
 
 
 def _reset(reason: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from time import monotonic
 
 from sseapp.delivery.services import Services
@@ -56,7 +56,7 @@ def changes(
 
 def _changes(services: Services, stream: Stream, query: Query, is_gone: Callable[[], bool]) -> str:
     if query.after is None:
-        return _answer(stream, (), Cursor(services.database.run(change_log.log_end).upto))
+        return _answer(stream, (), frozenset(), Cursor(services.database.run(change_log.log_end).upto))
     poll = _Poll(services, stream, query, opened(query.after, stream.scope))
     found = poll.read()
     if query.wait and not found:
@@ -65,7 +65,8 @@ def _changes(services: Services, stream: Stream, query: Query, is_gone: Callable
             found = poll.wait(found, is_gone)
         finally:
             services.stream_limit.release(occupies_host=True)
-    return _answer(stream, (*found.rest, *found.new), found.end)
+    events, end = found.told(max(1, query.limit))
+    return _answer(stream, events, found.ends, end)
 
 
 class _Poll:
@@ -83,8 +84,14 @@ class _Poll:
         limit = max(1, self._query.limit)
 
         def read() -> tuple[int, Missed]:
-            frame_number, filter_, _ = self._stream.note()
-            return frame_number, missed(self._services.database, self._stream, filter_, self._cursor, limit=limit)
+            database, stream = self._services.database, self._stream
+            frame_number, filter_, _ = stream.note()
+            # one more than is told: it says whether the last of these ends its transaction
+            found = missed(database, stream, filter_, self._cursor, limit=limit + 1)
+            while found.held.events and not (found.rest or found.new):
+                # whether these are the last of their transaction is known further on
+                found = missed(database, stream, filter_, found.end, limit=limit, held=found.held)
+            return frame_number, found
 
         self._frame_number, found = self._stream.reads.do(("poll", self._query.after, limit), read)
         return found
@@ -105,8 +112,8 @@ class _Poll:
         return found
 
 
-def _answer(stream: Stream, events: Iterable[Event], cursor: Cursor) -> str:
-    told = ",".join(event.json for event in events)
+def _answer(stream: Stream, events: Iterable[Event], ends: Collection[int], cursor: Cursor) -> str:
+    told = ",".join(event.json(is_end=event.number in ends) for event in events)
     cursor_text = _cursor_text(encode(cursor, stream.scope))
     return f'{{"table":{json_string(str(stream.table))},"changes":[{told}],"cursor":{cursor_text}}}'
 

@@ -10,20 +10,26 @@ from sseapp.events import sse
 from sseapp.events.ring import FRAME_SIZE
 from sseapp.live.channel import Channel
 from sseapp.live.hub import Hub
+from sseapp.live.server_state import ServerState
 from sseapp.live.stream import Stream
 from sseapp.log.cursor import Cursor, Snapshot, encode
 
 
 class Progress:
-    """The frame of a channel that a client needs next. ``told_at`` is when it was last sent its place in the log."""
+    """The frame of a channel that a client needs next.
+
+    ``told_at`` is when it was last sent its place in the log, ``told_live`` whether it was last told that the server is
+    live.
+    """
 
     # there are thousands, and each is touched by each event: one piece of memory, not two
-    __slots__ = ("channel", "frame_number", "told_at")
+    __slots__ = ("channel", "frame_number", "told_at", "told_live")
 
     def __init__(self, channel: Channel, frame_number: int = 0) -> None:
         self.channel = channel
         self.frame_number = frame_number
         self.told_at = monotonic()
+        self.told_live: bool | None = None
 
     def take(self) -> bytes:
         """What has come since, perhaps nothing, without waiting.
@@ -36,10 +42,24 @@ class Progress:
             self.told_at = monotonic()
         return joined.data
 
-    def heartbeat(self) -> bytes:
-        """What to send where nothing was told for a while."""
+    def lacks(self, state: ServerState) -> bool:
+        """Whether the client has its rows, and is to be told a state that it does not know of."""
+        return self.told_live is not state.live and self.frame_number > 0
+
+    def state(self, state: ServerState) -> bytes:
+        """What tells the state, where more may be there to tell."""
+        self.told_live, data = state.told()
+        return sse.event("state", data)
+
+    def heartbeat(self, state: ServerState) -> bytes:
+        """What to send where nothing was told for a while, or where the state is another."""
         self.told_at = monotonic()
-        return sse.HEARTBEAT
+        self.told_live, data = state.told()
+        return sse.heartbeat(data, self._take_id())
+
+    def _take_id(self) -> str | None:
+        """The id to send now, if any: it counts as sent."""
+        return None
 
     @property
     def cursor(self) -> Cursor | None:
@@ -48,7 +68,11 @@ class Progress:
 
     def is_like(self, other: Self) -> bool:
         """Whether both are at the same point: what comes next, heartbeats included, is the same bytes for both."""
-        return self.channel is other.channel and self.frame_number == other.frame_number
+        return (
+            self.channel is other.channel
+            and self.frame_number == other.frame_number
+            and self.told_live is other.told_live
+        )
 
     def copied(self) -> Self:
         """The same, to go on from alone."""
@@ -112,14 +136,16 @@ class LogProgress(Progress):
         is_quiet = self._read_to.contains(self._last_event.upto)
         return Cursor(self._read_to) if is_quiet else self._last_event
 
-    def heartbeat(self) -> bytes:
-        """A comment; and where the log has gone on since the last id, the id of where it is now."""
-        silent = super().heartbeat()
+    def lacks(self, state: ServerState) -> bool:
+        """Whether the client is to be told a state that it does not know of. It had its rows before."""
+        return self.told_live is not state.live
+
+    def _take_id(self) -> str | None:
+        """Where the log has gone on since the last id, the id of where it is now."""
         if self._read_to == self._last_id or not self._read_to.contains(self._last_event.upto):
-            return silent
+            return None
         self._last_id = self._read_to
-        id_ = encode(Cursor(self._read_to), self.channel.scope)
-        return silent if id_ is None else sse.id_only(id_)
+        return encode(Cursor(self._read_to), self.channel.scope)
 
     def is_like(self, other: Self) -> bool:  # noqa: D102  # as of the class
         return (

@@ -17,6 +17,7 @@ from sseapp.live.listener import Listener
 from sseapp.live.registry import TableRegistry
 from sseapp.live.replay import Replays
 from sseapp.live.result import LiveResults
+from sseapp.live.server_state import ServerState
 from sseapp.live.snapshots import Snapshots
 from sseapp.postgres import catalog
 from sseapp.postgres.database import Database
@@ -40,6 +41,7 @@ class Services:
     registry: TableRegistry
     hub: Hub
     listener: Listener
+    state: ServerState
     results: LiveResults
     snapshots: Snapshots
     replays: Replays

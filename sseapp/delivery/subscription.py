@@ -117,6 +117,10 @@ class Subscription(ABC, Generic[AnyChannel]):
             elif at_end_of_event:
                 yield self._unsent + sse.comment(failure.detail) + self.ending()
 
+    def state(self) -> bytes:
+        """What tells the client the state, if it does not know of it."""
+        return self.progress.state(self._services.state) if self._lacks_state() else b""
+
     def cut(self) -> None:
         """Count and log that the client has taken nothing for too long. Its cursor brings it back."""
         self._services.stream_limit.cut += 1
@@ -138,6 +142,7 @@ class Subscription(ABC, Generic[AnyChannel]):
                 yield from self._enter(reason)
                 if closing():
                     break
+                yield self.state()
                 failures = 0
                 yield from follow()
             except (ResetError, OverrunError) as raised:
@@ -169,10 +174,13 @@ class Subscription(ABC, Generic[AnyChannel]):
             data = self.progress.take()
             if data:
                 yield data
-            elif (left := self.progress.told_at + heartbeat - monotonic()) <= 0:
-                yield self.progress.heartbeat()
+            elif (left := self.progress.told_at + heartbeat - monotonic()) <= 0 or self._lacks_state():
+                yield self.progress.heartbeat(self._services.state)
             else:
-                self._channel.wait(self.progress.frame_number, left, closing)
+                self._channel.wait(self.progress.frame_number, left, lambda: closing() or self._lacks_state())
+
+    def _lacks_state(self) -> bool:
+        return self.progress.lacks(self._services.state)
 
     def _rejoin(self) -> None:
         self._services.registry.refresh()

@@ -43,11 +43,16 @@ class Event:
         return "{" + ",".join(self._members()) + "}"
 
     @property
-    def json(self) -> str:
+    def end_body(self) -> bytes:
+        """The same for a stream on which it is the last event of its transaction; so not encoded once more."""
+        return self.body[:-2] + b',"end":true}\n'
+
+    def json(self, *, is_end: bool = False) -> str:
         """The change as an element of the long poll's ``changes``."""
+        end = ',"end":true' if is_end else ""
         return (
             f'{{"event":"{self.name}","row":{self.row or "null"},"old":{self.old or "null"},'
-            f'"at":{json_string(self.at)},"xid":"{self.xid}"}}'
+            f'"at":{json_string(self.at)},"xid":"{self.xid}"{end}}}'
         )
 
     def _members(self) -> list[str]:

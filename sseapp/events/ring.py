@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +19,10 @@ FRAME_SIZE = 1 << 18
 
 @dataclass(frozen=True)
 class Frame:
-    """The events of one batch for one stream; or other bytes to send (``raw``), such as a ``window`` event."""
+    """The events of one batch for one stream; or other bytes to send (``raw``), such as a ``window`` event.
+
+    ``ends`` are the numbers of the events that end a transaction on the stream.
+    """
 
     after: Snapshot
     upto: Snapshot
@@ -28,6 +31,7 @@ class Frame:
     ascending: bool = False
     raw: bytes = b""
     scope: Scope | None = None
+    ends: frozenset[int] = frozenset()
 
     @cached_property
     def ready(self) -> bytes:
@@ -60,10 +64,12 @@ class Frame:
         return 2 * len(self.raw) + 3 * sum(event.size for event in self.events)
 
     def _encoded(self, events: tuple[Event, ...], after: Snapshot | None) -> bytes:
-        return encoded(events, self.scope.ids(self.upto, after), complete=self.complete) if self.scope else b""
+        if self.scope is None:
+            return b""
+        return encoded(events, self.scope.ids(self.upto, after), self.ends, complete=self.complete)
 
 
-def frames(batch: Batch, events: Sequence[Event], scope: Scope) -> Iterator[Frame]:
+def frames(batch: Batch, events: Sequence[Event], scope: Scope, ends: frozenset[int] = frozenset()) -> Iterator[Frame]:
     """Frames for ``events`` of ``batch``, each of about :data:`FRAME_SIZE` at most: a slow client keeps one of them."""
     begin, size = 0, 0
     for end, event in enumerate(events, start=1):
@@ -71,16 +77,26 @@ def frames(batch: Batch, events: Sequence[Event], scope: Scope) -> Iterator[Fram
         if size >= FRAME_SIZE or end == len(events):
             complete = batch.complete and end == len(events)
             yield Frame(
-                batch.after, batch.upto, tuple(events[begin:end]), complete, ascending=batch.ascending, scope=scope
+                batch.after,
+                batch.upto,
+                tuple(events[begin:end]),
+                complete,
+                ascending=batch.ascending,
+                scope=scope,
+                ends=ends,
             )
             begin, size = end, 0
 
 
-def encoded(events: tuple[Event, ...], ids: Ids, *, complete: bool) -> bytes:
-    """The event stream bytes of ``events``; the last of a ``complete`` batch carries the id of the batch's end."""
+def encoded(events: tuple[Event, ...], ids: Ids, ends: Collection[int], *, complete: bool) -> bytes:
+    """The event stream bytes of ``events``; the last of a ``complete`` batch carries the id of the batch's end.
+
+    Those with the numbers ``ends`` say that they are the last of their transactions.
+    """
     last = len(events) - 1
     return b"".join(
-        event.body + sse.ending(ids.end() if complete and at == last else ids.at(event.number))
+        (event.end_body if event.number in ends else event.body)
+        + sse.ending(ids.end() if complete and at == last else ids.at(event.number))
         for at, event in enumerate(events)
     )
 

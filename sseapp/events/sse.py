@@ -10,9 +10,6 @@ import re
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _FORBIDDEN = re.compile(r"[\r\n\0]")
 
-HEARTBEAT = b":\n\n"
-"""A comment: it keeps proxies from cutting a silent stream, and finds clients that are gone."""
-
 
 def event(name: str, data: str, *, id: str | None = None) -> bytes:
     r"""Write one event. A line end in ``data`` starts a further ``data:`` line; the client joins them by ``\n``."""
@@ -46,9 +43,12 @@ def retry(milliseconds: int) -> bytes:
     return f"retry: {milliseconds}\n\n".encode()
 
 
-def id_only(id: str) -> bytes:
-    """Move the client's last event ID without an event: no data, so nothing fires."""
-    return b":\n" + ending(id)
+def heartbeat(state: str, id: str | None = None) -> bytes:
+    """Write a ``state`` event behind an empty comment, and move the client's last event ID where one is given.
+
+    It keeps proxies from cutting a silent stream, and finds clients that are gone.
+    """
+    return b":\n" + event("state", state, id=id)
 
 
 def _field(value: str) -> str:

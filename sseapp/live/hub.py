@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sseapp.errors import ResetError, ShapeChangedError
 from sseapp.events.event import Event, Lens
 from sseapp.events.ring import FRAME_SIZE, frames
+from sseapp.events.transactions import settle
 from sseapp.live.registry import Tables
 from sseapp.live.stream import Stream
 from sseapp.log.change import RESET, TRUNCATE, Batch, Change
@@ -43,6 +45,7 @@ class Hub:
         self.upto: Snapshot | None = None
         self.ready = threading.Event()
         self.failures = 0
+        self._last_ids: Mapping[int, int] = {}  # of the transactions that go on behind what was dispatched
         self._logged: set[tuple[int, str]] = set()
 
     @property
@@ -114,7 +117,7 @@ class Hub:
         with self._lock:
             for stream in self.streams:
                 self._end(stream, reason)
-            self.epoch, self.upto = epoch, upto
+            self.epoch, self.upto, self._last_ids = epoch, upto, {}
             self.ready.set()
 
     def dispatch(self, batch: Batch) -> None:
@@ -123,10 +126,20 @@ class Hub:
         Where it holds a reset, the tables that the reset speaks of are to be installed before.
         """
         with self._lock:
+            self._note_open(batch)
             for watch, changes in batch.by_watch().items():
                 self._tell(watch, changes, batch)
+            self._append({stream: [] for stream in self.streams if stream.held}, batch)
             if batch.complete:
                 self.upto = batch.upto
+
+    def _note_open(self, batch: Batch) -> None:
+        """Take note of the transactions that go on behind this piece of a batch."""
+        if batch.complete:
+            self._last_ids = {}
+        elif batch.changes:
+            known = {**self._last_ids, **batch.last_ids}
+            self._last_ids = {xid: last for xid, last in known.items() if last > batch.changes[-1].id}
 
     def tick(self) -> None:
         """Move the windows whose time has come, and have silent rings give room to those of newer streams."""
@@ -179,7 +192,11 @@ class Hub:
         share = self._share()
         for stream, events in told.items():
             stream.resize(share)
-            for frame in frames(batch, events, stream.scope):
+            settled = settle([*stream.held, *events], self._last_ids)
+            # what was held back may lie below what was sent before this piece
+            part = replace(batch, ascending=False) if stream.held else batch
+            stream.held = settled.held
+            for frame in frames(part, settled.events, stream.scope, settled.ends):
                 stream.append(frame)
 
     def _failed(self, watch: int, error: Exception) -> None:

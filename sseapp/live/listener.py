@@ -13,6 +13,7 @@ from sseapp import concurrency
 from sseapp.backoff import Backoff
 from sseapp.errors import SESSION_ERRORS, DatabaseError, DeadlineError, SseappError
 from sseapp.live.hub import Hub
+from sseapp.live.lag import Lag
 from sseapp.live.presence import Presence
 from sseapp.live.receivers import Receivers
 from sseapp.live.registry import TableRegistry
@@ -20,11 +21,12 @@ from sseapp.live.remainder import Remainder
 from sseapp.log.change import RESET, Batch
 from sseapp.log.cursor import Cursor, Snapshot
 from sseapp.log.log import OTHER_LOG, Log
-from sseapp.log.pace import Pace, Reading
+from sseapp.log.pace import Mode, Pace, Reading
 from sseapp.signals import changed
 
 _log = logging.getLogger(__name__)
 _NOT_YET = "the listener has not connected yet"
+_LONGEST_WAIT = 1.0  # seconds without a read, which shows whether the database still answers
 _LONGEST_PAUSE = 2.0  # seconds between two tries to connect, each of which may take 4: back within 10 s of the database
 
 
@@ -75,6 +77,7 @@ class Listener:
         self.begun = threading.Event()  # set for good when it first listens
         self.error: str | None = _NOT_YET
         self.seen_at = monotonic()
+        self.lag = Lag()
         self.batches = 0
         self.changes = 0
         self.damaged = 0
@@ -120,15 +123,21 @@ class Listener:
             self._attend(log)
             self._join(log)
             ticked = monotonic()
+            self.lag.begin(notified=True)
             while not self._stopping.is_set():
                 wait = self._keep_pace(log, *self._read(log))
+                self.lag.end()
                 if self.error is not None:
                     _log.info("The listener is listening.")
                     self.error = None
                     self.begun.set()
                     backoff.reset()
-                if log.wait(min(wait, max(0.0, ticked + self._tick - monotonic()))):
+                wait = min(wait, _LONGEST_WAIT, max(0.0, ticked + self._tick - monotonic()))
+                notified = log.wait(wait)
+                if notified:
                     self._idle = None
+                # while it is quiet, each commit sends a NOTIFY
+                self.lag.begin(notified=notified or self.pace.mode is Mode.QUIET)
                 if monotonic() - ticked >= self._tick:
                     self._look_round(log)
                     ticked = monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sseapp.events import sse
-from sseapp.events.event import Lens
+from sseapp.events.event import Event, Lens
 from sseapp.events.ring import Frame
 from sseapp.live.channel import Channel
 from sseapp.log.cursor import Scope, Snapshot
@@ -28,11 +28,16 @@ class Stream(Channel):
         self.lens = Lens.of(table, query.columns)
         self.begin = query.window_start(now)
         self.filter, self.bound = query.filter_at(now)
+        self.held: tuple[Event, ...] = ()  # of the batch that is being read: see sseapp.events.transactions
 
     def note(self) -> tuple[int, Filter, str | None]:
         """The ring's end, and the filter and bound that hold from there on. To be noted before the database is read."""
         with self.changed:
             return self.ring.end, self.filter, self.bound
+
+    def skip(self) -> None:  # noqa: D102  # as of the class above
+        self.held = ()
+        super().skip()
 
     def move(self, filter_: Filter, bound: str, at: Snapshot) -> None:
         """Go on with a window that has moved, and tell the subscribers so."""

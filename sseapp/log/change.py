@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from sseapp.log.cursor import Snapshot
@@ -48,7 +48,8 @@ class Change:
 class Batch:
     """Changes read in one go: all that ``upto`` sees and ``after`` does not, in order of id; or a piece of them.
 
-    ``complete`` is false for a piece that others follow. ``ascending`` says that no id lies below one that
+    ``complete`` is false for a piece that others follow; ``last_ids`` are the last ones of its transactions that go on
+    there. ``ascending`` says that no id lies below one that
     ``after`` sees, so that an id need not name ``after``. ``reading`` comes with the first piece.
     """
 
@@ -58,6 +59,7 @@ class Batch:
     complete: bool = True
     ascending: bool = False
     reading: Reading | None = None
+    last_ids: Mapping[int, int] = field(default_factory=dict)
 
     def by_watch(self) -> dict[int, tuple[Change, ...]]:
         """The changes of each watched table, by the number of its watch."""

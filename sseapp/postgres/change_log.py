@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from sseapp.errors import CursorGoneError
 from sseapp.log.change import RESET, Batch, Change
@@ -16,6 +16,7 @@ from sseapp.postgres.database import Connection, Database
 from sseapp.postgres.raw_text import is_raw, readable
 from sseapp.tables.table import Table
 
+_Query: TypeAlias = Callable[..., list[tuple[Any, ...]]]
 _SIZE = 1 << 22  # bytes that one read of the log brings
 _NOTHING = Snapshot(1)  # it sees no transaction
 _ROW = 9  # columns of a row of the log
@@ -85,7 +86,8 @@ class ChangeLog:
         # at the end, a row of nulls says that there is more
         complete = len(rows) == 1 or rows[-1][-_ROW] is not None
         rows = [row for row in rows if row[-_ROW] is not None]
-        return _batch(Snapshot.parse(further["after"]), cursor.upto, rows, sent, complete=complete)
+        batch = _batch(Snapshot.parse(further["after"]), cursor.upto, rows, sent, complete=complete)
+        return batch if complete else replace(batch, last_ids=_last_ids(self._connection.query, batch.changes))
 
     def pass_over(self, cursor: Cursor, why: str) -> Batch:
         """A batch of one change: a reset in place of the next one after ``cursor``, which cannot be read: ``why``."""
@@ -149,7 +151,8 @@ class Replay:
 
     ``changes`` are those of its watch that its cursor has not wholly seen: first the rest of the cursor's own batch,
     then what that batch did not see, each in order of id. ``reason`` says why the log can no longer be read from the
-    cursor on. ``epoch`` is ``None`` where a crash has just emptied the log.
+    cursor on. ``epoch`` is ``None`` where a crash has just emptied the log. ``last_ids`` are as of a
+    :class:`~sseapp.log.change.Batch`, where there are more.
     """
 
     epoch: str | None
@@ -157,6 +160,7 @@ class Replay:
     changes: tuple[Change, ...] = ()
     more: bool = False
     reason: str | None = None
+    last_ids: Mapping[int, int] = field(default_factory=dict)
 
 
 def log_end(connection: Connection) -> LogEnd:
@@ -177,7 +181,7 @@ def resume(database: Database | Connection, watch: int, cursor: Cursor, *, limit
     return _resume(database.query, watch, cursor, limit, size)
 
 
-def _resume(query: Callable[..., list[tuple[Any, ...]]], watch: int, cursor: Cursor, limit: int, size: int) -> Replay:
+def _resume(query: _Query, watch: int, cursor: Cursor, limit: int, size: int) -> Replay:
     rest = None if cursor.event_number is None else cursor.next_change
     (head, *rows) = query(
         _named("resume"),
@@ -197,7 +201,17 @@ def _resume(query: Callable[..., list[tuple[Any, ...]]], watch: int, cursor: Cur
     found = (change for row in rows if row[6] is not None for change in _changes(row[6:]))
     changes = tuple(change for change in found if change.id >= (rest or 0) or not cursor.upto.sees(change.xid))
     more = len(changes) > limit or (bool(rows) and rows[-1][6] is None)
-    return Replay(epoch, upto, changes[:limit], more=more, reason=reason)
+    told = changes[:limit]
+    last_ids = _last_ids(query, told) if more and reason is None else {}
+    return Replay(epoch, upto, told, more=more, reason=reason, last_ids=last_ids)
+
+
+def _last_ids(query: _Query, changes: Sequence[Change]) -> Mapping[int, int]:
+    """The last ids of the transactions of ``changes`` that go on behind them."""
+    if not changes:
+        return {}
+    rows = query(_named("last_ids"), {"xids": _array({change.xid for change in changes})})
+    return {int(xid): last for xid, last in rows if last is not None and last > changes[-1].id}
 
 
 def _expiry(cursor: Cursor, now: Snapshot, horizon: Snapshot, horizon_id: int, *, there: bool) -> str | None:

@@ -24,6 +24,7 @@ def brief(subscription: ChangesStream | RowsStream, is_closing: Callable[[], boo
     def follow() -> Iterator[bytes]:
         if isinstance(subscription, RowsStream):
             yield _result(subscription, is_closing)
+            yield subscription.state()
         raise _UpToDateError
 
     try:

@@ -1,11 +1,9 @@
 // One question put to the server, kept alive: through cuts, restarts, silence and errors, from cursor to cursor.
 // The only place that knows that a subscription is one stream of one address.
 
-import { parts } from "./address.js";
 import { Backoff } from "./backoff.js";
 import { poll } from "./poll.js";
 import { Problem } from "./problem.js";
-import { watchReadiness } from "./readiness.js";
 import { canStream, follow } from "./stream.js";
 
 const HEARTBEAT = 15_000; // what the server promises to send something in
@@ -33,14 +31,11 @@ export class Feed {
   #onState;
   #backoff = new Backoff();
   #connection = null; // aborts what is open
-  #isConnected = false; // has the server taken the question?
   #isDatabaseAway = false;
-  #speaksState = false;
   #unheard = 0;
   #isPolling = false;
   #timers = { silence: 0, settled: 0, pause: 0 };
   #endPause = () => {};
-  #unwatch = null;
   #batch = [];
   #detail = "";
 
@@ -85,7 +80,6 @@ export class Feed {
   async #connect() {
     const connection = (this.#connection = new AbortController());
     this.#detail = "";
-    this.#speaksState = false;
     this.#expect(FIRST_BYTES);
     const options = { cursor: this.cursor, token: this.#token, signal: connection.signal, tell: this.#tell(connection) };
     const problem = await (this.#isPolling ? poll : follow)(this.#url, options).then(
@@ -124,7 +118,6 @@ export class Feed {
   }
 
   #opened() {
-    this.#isConnected = true;
     if (this.#isPolling) this.#expect(0);
     if (this.cursor || this.#isPolling) this.#timers.settled = setTimeout(() => this.#settle(), SETTLED);
   }
@@ -143,9 +136,12 @@ export class Feed {
 
   #take({ name, data, id }) {
     if (id !== undefined) this.#read = id;
+    const isOfRows = name !== "bye" && name !== "state";
     if (name === "state") this.#standing(JSON.parse(data));
-    else if (name !== "bye") this.#batch.push({ name, data, id: this.#read });
-    if (name !== "bye" && name !== "state") this.#settle();
+    // a heartbeat moves the cursor of all that hold it
+    if (isOfRows) this.#batch.push({ name, data, id: this.#read });
+    else if (id !== undefined) this.#batch.push({ name: "message", data: null, id });
+    if (isOfRows) this.#settle();
   }
 
   #deliver() {
@@ -157,8 +153,6 @@ export class Feed {
 
   /** The server's own word on how it stands. */
   #standing({ live, lag, since, reason }) {
-    this.#speaksState = true;
-    this.#endWatch();
     this.#isDatabaseAway = !live;
     if (live) return this.#live(lag);
     return this.#stale({ since: Date.parse(since) || Date.now(), reason: reason ?? NO_DATABASE });
@@ -169,14 +163,6 @@ export class Feed {
     clearTimeout(this.#timers.settled);
     if (this.state.name === "live" || this.#isDatabaseAway) return;
     this.#live(undefined);
-    if (!this.#speaksState) this.#unwatch ??= watchReadiness(parts(this.#url).base, (isListening) => this.#database(isListening));
-  }
-
-  #database(isListening) {
-    this.#isDatabaseAway = !isListening;
-    if (!this.#isConnected) return;
-    if (isListening) this.#live(undefined);
-    else this.#stale({ reason: NO_DATABASE });
   }
 
   #live(lag) {
@@ -190,18 +176,11 @@ export class Feed {
   }
 
   #rest() {
-    this.#isConnected = false;
     this.#isDatabaseAway = false;
     this.#batch = [];
     this.#read = this.cursor;
     clearTimeout(this.#timers.silence);
     clearTimeout(this.#timers.settled);
-    this.#endWatch();
-  }
-
-  #endWatch() {
-    this.#unwatch?.();
-    this.#unwatch = null;
   }
 
   #pause(problem) {

@@ -178,7 +178,7 @@ def a_line_that_breaks_within_a_batch(bench, _):
 def the_rest_of_a_batch_comes_with_what_is_new(monkeypatch):
     def all_in_order(missed, scope):
         events = tuple(sorted(missed.rest + missed.new, key=lambda event: event.number))
-        return ring.encoded(events, scope.ids(missed.upto, missed.cursor.after), complete=True)
+        return ring.encoded(events, scope.ids(missed.upto, missed.cursor.after), (), complete=True)
 
     monkeypatch.setattr(replay.Missed, "encoded", all_in_order)
 

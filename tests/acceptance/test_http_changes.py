@@ -9,8 +9,10 @@ from harness.site import name
 
 
 def _told(stream, count):
-    """The next events, without ``at`` and ``xid``."""
-    return [(event, {k: v for k, v in data.items() if k not in ("at", "xid")}) for event, data in stream.told(count)]
+    """The next events, without ``at``, ``xid`` and ``end``."""
+    return [
+        (event, {k: v for k, v in data.items() if k not in ("at", "xid", "end")}) for event, data in stream.told(count)
+    ]
 
 
 def _rows(stream):

@@ -35,8 +35,13 @@ class Block:
 
     @property
     def fires(self) -> bool:
-        """Whether a browser would dispatch an event."""
-        return self.data is not None
+        """Whether a browser would dispatch an event to a page that does not ask for states."""
+        return self.data is not None and self.name != "state"
+
+    @property
+    def is_heartbeat(self) -> bool:
+        """Whether it is sent where nothing else is: the state behind an empty comment."""
+        return self.name == "state" and self.comments == ("",)
 
     @property
     def json(self) -> Any:
@@ -231,8 +236,8 @@ class Stream:
         return self.blocks[-1]
 
     def event(self, *names: str, patience: float | None = None) -> Block:
-        """The next event; it must be one of ``names``, where some are given."""
-        return self.until(lambda block: block.fires, names=names, patience=patience)
+        """The next event; it must be one of ``names``, where some are given. States are passed over, unless named."""
+        return self.until(lambda block: block.fires or block.name in names, names=names, patience=patience)
 
     def events(self, count: int) -> list[Block]:
         return [self.event() for _ in range(count)]

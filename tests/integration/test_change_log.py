@@ -140,6 +140,22 @@ def test_a_batch_is_read_in_batchs(log):
     assert log.ids() == [0, 6]
 
 
+def test_a_piece_tells_which_transactions_go_on_behind_it(log):
+    other = log.open()
+    log.write(0, session=other)
+    log.write(1, 2)
+    log.write(3, session=other)
+    other.commit()
+    first = log.read(batch=1)
+    xid = first.changes[0].xid
+    assert first.last_ids[xid] > first.changes[-1].id
+    second, third = log.read(batch=1), log.read(batch=100)
+    assert second.last_ids.keys() <= {second.changes[0].xid}
+    assert third.complete
+    assert not third.last_ids
+    assert first.last_ids[xid] == max(c.id for batch in (second, third) for c in batch.changes if c.xid == xid)
+
+
 def test_a_pack_counts_as_what_it_holds(log):
     log.write(*range(1, 201))
     first = log.read(batch=40)
@@ -231,7 +247,7 @@ def test_resuming_fetches_no_more_than_was_asked_for(log, monkeypatch):
     monkeypatch.setattr(database, "query", lambda *arguments: fetched.append(query(*arguments)) or fetched[-1])
     assert change_log.resume(database, log.watch, start, limit=5).more
     database.close()
-    assert [len(rows) for rows in fetched] == [7], "five rows, between where the log stands and that there is more"
+    assert len(fetched[0]) == 7, "five rows, between where the log stands and that there is more"
 
 
 def _resumed(log, cursor, limit):

@@ -120,6 +120,7 @@ def _queries(choose, cuts, greatest_id):
     yield "read_first", known | size
     yield "read_next", rest | size | {"without": choose.choice([[], [1], [1, 2]])}
     yield "rest", rest
+    yield "last_ids", {"xids": f"{{{choose.randint(1, upto.xmax)},{upto.xmax}}}"}
     yield "resume", more | {"after": choose.choice([str(after), "1:1:"]), "rest": position}
     yield "resume", more | {"after": "1:1:", "rest": None}
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 STEPS = 500
-SEARCHED = 80
+SEARCHED = 200
 """Histories in which a break has to show; a few are enough for most."""
 
 WITHOUT_RESETS = {

@@ -25,6 +25,11 @@ SELECT s.horizon::text, s.horizon_id, r.id, r.xid::text, r.watch, r.kind::text, 
 FROM sseapp.state s LEFT JOIN LATERAL sseapp.read_on(
     %(above)s, %(after)s::pg_snapshot, %(upto)s::pg_snapshot, %(without)s::int[], %(batch)s, %(bytes)s) r ON true;
 
+-- name: last_ids
+-- The last id of each of these transactions.
+SELECT x.xid::text, (SELECT c.id + c.changes - 1 FROM sseapp.change c WHERE c.xid = x.xid ORDER BY c.id DESC LIMIT 1)
+FROM unnest(%(xids)s::xid8[]) x(xid);
+
 -- name: rest
 -- How many changes of each watch read_next has not returned yet, and the greatest of their ids.
 SELECT c.watch, sum(c.changes)::bigint, max(c.id + c.changes - 1)

@@ -51,7 +51,7 @@ class Client:
         while True:
             for block in self._parser.feed(next(self._frames)):
                 self._take(block)
-                if block.comments and self._has_rows:
+                if block.is_heartbeat and self._has_rows:
                     return self.heard
 
     def _take(self, block: Block) -> None:

@@ -11,6 +11,7 @@ from typing import Self
 
 import psycopg2
 from harness.exactly_once.batches import halves
+from harness.exactly_once.ends import misplaced
 from harness.exactly_once.queries import Query, Row
 from harness.exactly_once.subscriber import Span, Subscriber, Told
 
@@ -143,6 +144,7 @@ def _judge_span(span: Span, history: History, query: Query, verdict: Verdict, *,
         verdict.faults.append(f"the snapshot at {cursor} is wrong: {_difference(span.rows, start)}")
     rows = dict(start if span.rows is None else span.rows)
     verdict.faults += halves(span, rows, history, query)
+    verdict.faults += misplaced(span, is_cut=not last)
     told = list(_by_row(span.told, rows))
     expected = history.expected(query, cursor.upto)
     by_key: defaultdict[int, list[Told]] = defaultdict(list)

@@ -22,13 +22,14 @@ _LAST = 12
 
 @dataclass(frozen=True)
 class Told:
-    """One event about one row, or a truncate."""
+    """One event about one row, or a truncate. ``is_end`` says that it was told as the last of its transaction."""
 
     name: str
     key: int | None
     row: Row | None
     old: Row | None
     xid: str
+    is_end: bool = field(default=False, compare=False)
 
     def apply(self, rows: dict[int, Row]) -> None:
         """Make of the rows that a subscriber holds those that it holds now."""
@@ -139,9 +140,9 @@ class Subscriber:
 
     def _take(self, block: Block) -> None:
         self.last_id = block.last_id
-        if block.name is None:
-            if block.comments and not block.retry:
-                self._heartbeat(block)
+        if block.is_heartbeat:
+            self._heartbeat(block)
+        if block.name in {None, "state"}:
             return
         data = json.loads(block.data, parse_float=str)
         self.last.append(f"{block.name} {str(block.data)[:300]} id={block.id}")
@@ -174,7 +175,7 @@ class Subscriber:
     def _apply(self, name: str, data: dict[str, Any]) -> None:
         row, old = data.get("row"), data.get("old")
         key = None if name == "truncate" else (row or old)[self.query.key]
-        told = Told(name, key, row, old, data["xid"])
+        told = Told(name, key, row, old, data["xid"], data.get("end", False))
         self.spans[-1].told.append(told)
         told.apply(self.rows)
 

@@ -76,7 +76,7 @@ def snapshots_are_not_cut_to_the_log(monkeypatch):
 def what_was_missed_is_told_in_order_of_id_alone(monkeypatch):
     def encoded_at_once(self, scope: Scope):
         events = tuple(sorted((*self.rest, *self.new), key=lambda event: event.number))
-        return encoded(events, scope.ids(self.upto, self.cursor.after or self.cursor.upto), complete=True)
+        return encoded(events, scope.ids(self.upto, self.cursor.after or self.cursor.upto), (), complete=True)
 
     monkeypatch.setattr(Missed, "encoded", encoded_at_once)
 
@@ -85,7 +85,7 @@ def what_was_missed_is_told_in_order_of_id_alone(monkeypatch):
 def what_was_missed_has_one_kind_of_ids(monkeypatch):
     def encoded_at_once(self, scope: Scope):
         ids = scope.ids(self.upto, self.cursor.after or self.cursor.upto)
-        return encoded((*self.rest, *self.new), ids, complete=True)
+        return encoded((*self.rest, *self.new), ids, (), complete=True)
 
     monkeypatch.setattr(Missed, "encoded", encoded_at_once)
 
@@ -105,19 +105,19 @@ def a_joiner_hears_again_what_its_snapshot_shows(monkeypatch):
 
 @_breaks(cut=60)
 def a_heartbeat_tells_less_than_was_told(monkeypatch):
-    heartbeat = LogProgress.heartbeat
+    take_id = LogProgress._take_id
 
     def hasty(self):
         self._last_event = Cursor(self._read_to)
-        return heartbeat(self)
+        return take_id(self)
 
-    monkeypatch.setattr(LogProgress, "heartbeat", hasty)
+    monkeypatch.setattr(LogProgress, "_take_id", hasty)
 
 
 @_breaks(cut=60)
 def the_end_of_a_piece_counts_as_the_end_of_the_batch(monkeypatch):
     def encoded_as_whole(self, events, after):
-        return encoded(events, self.scope.ids(self.upto, after), complete=True) if self.scope else b""
+        return encoded(events, self.scope.ids(self.upto, after), self.ends, complete=True) if self.scope else b""
 
     monkeypatch.setattr(Frame, "_encoded", encoded_as_whole)
 

@@ -80,11 +80,10 @@ class Streaming(Client):
         return data
 
     def _take(self, block):
-        if block.data is None:
-            # a heartbeat: all that there is has come, but for a snapshot that is being read
-            self.silent += bool(block.comments) and self.state.is_told and not self._is_reset
-            return
-        if block.name == "bye":
+        if block.is_heartbeat:
+            # all that there is has come, but for a snapshot that is being read
+            self.silent += self.state.is_told and not self._is_reset
+        if block.name in {None, "state", "bye"}:
             return
         self.silent = 0
         if block.name == "reset":

@@ -96,6 +96,10 @@ class Queries:
         counts = Counter(row.watch for row in rows for _ in range(row.count))
         return [(watch, n, max(row.last_id for row in rows if row.watch == watch)) for watch, n in counts.items()]
 
+    def last_ids(self, p):
+        xids = _xids(p["xids"])
+        return [(str(xid), max((row.last_id for row in self._rows() if row.xid == xid), default=None)) for xid in xids]
+
     def _rest(self, p):
         after, upto = _parsed(p["after"]), _parsed(p["upto"])
         if not self.has_xip:

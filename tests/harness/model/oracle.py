@@ -69,6 +69,7 @@ class State:
         self.asked = asked
         self.rows = Counter()
         self.told = Counter()
+        self.transactions = Transactions()
         self.moment = None
         """How many changes of the history the last snapshot holds; ``None`` before the first."""
 
@@ -78,11 +79,13 @@ class State:
         self.moment = moment
         self.rows = Counter(_text(row) for row in rows if "moment" not in row)
         self.told = Counter()
+        self.transactions = Transactions()
 
     def apply(self, name, data):
         """A change's event."""
         row, old = (value and _text(value) for value in (data.get("row"), data.get("old")))
         self.told[name, data["xid"], row, old] += 1
+        self.transactions.apply(data)
         if name == "truncate":
             self.rows.clear()
         if old:
@@ -120,6 +123,7 @@ class State:
             raise ViolationError(f"lost: {[*(expected - self.told)]}; too often: {[*(self.told - expected)]}")
         if self.rows != self.asked.rows(postgres.tables):
             raise ViolationError(f"{self._rows()} is not what the table holds: {postgres.tables[self.asked.table]}")
+        self.transactions.check()
 
 
 class Tail:
@@ -135,10 +139,12 @@ class Tail:
         self.asked = asked
         self.began, self.until = began, None
         self.told = Counter()
+        self.transactions = Transactions()
 
     def apply(self, name, data):
         row, old = (value and _text(value) for value in (data.get("row"), data.get("old")))
         self.told[name, data["xid"], row, old] += 1
+        self.transactions.apply(data)
 
     def check(self, postgres):
         changes = postgres.history
@@ -148,6 +154,27 @@ class Tail:
         most = Counter(self.asked.events(changes[self.began :]))
         if not least <= self.told <= most:
             raise ViolationError(f"lost: {[*(least - self.told)]}; too often: {[*(self.told - most)]}")
+        self.transactions.check()
+
+
+class Transactions:
+    """The transactions that were told: the last change of each says so, and no other."""
+
+    def __init__(self):
+        self._open = set()
+        self._ended = set()
+
+    def apply(self, data):
+        if data["xid"] in self._ended:
+            raise ViolationError(f"transaction {data['xid']} goes on behind its end")
+        self._open.add(data["xid"])
+        if data.get("end"):
+            self._open.remove(data["xid"])
+            self._ended.add(data["xid"])
+
+    def check(self):
+        if self._open:
+            raise ViolationError(f"the end of these was not told: {self._open}")
 
 
 def _text(row):

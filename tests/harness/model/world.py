@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -70,6 +71,20 @@ class Faults:
     size: tuple[int, ...] = (1, 100, 1 << 22)
 
 
+class State:
+    """That of the server, without its clock."""
+
+    def __init__(self, listener):
+        self._listener = listener
+
+    @property
+    def live(self):
+        return self._listener.error is None
+
+    def told(self):
+        return self.live, json.dumps({"live": self.live})
+
+
 class Worker(Services):
     """A process: the real hub, listener and subscriptions on the simulated database."""
 
@@ -82,6 +97,7 @@ class Worker(Services):
         self.registry = TableRegistry(lambda: self.database.run(Database.load), self.hub.install)
         pace = Pace(busy=100, poll=0.005, tick=2.0)
         self.listener = Listener(self._open_log, self.registry, self.hub, pace=pace, tick=2.0, batch=batch, limit=limit)
+        self.state = State(self.listener)
         self.stream_limit = StreamLimit(1000)
         reader = RowReader(self.database, self.registry, deadline=1.0)
         self.results = LiveResults(reader, self.hub, self.closing.is_set)

@@ -33,20 +33,38 @@ class Hub:
     upto = Snapshot(9)
 
 
+class State:
+    """That of the server, as the test sets it."""
+
+    live = True
+
+    def told(self):
+        return self.live, str(self.live)
+
+
+def _knowing(progress):
+    progress.told_live = True
+    return progress
+
+
+def _state(text):
+    return b":\nevent: state\ndata: %s\n\n" % text
+
+
 class Follower:
-    """What a subscription is to the broadcaster."""
+    """What a subscription is to the broadcaster. Its client knows that the server is live."""
 
     handed_over = False
     follows = True
 
     def __init__(self, channel, frame_number=0):
         self.channel = channel
-        self.progress = Progress(channel, frame_number)
+        self.progress = _knowing(Progress(channel, frame_number))
         self.closed = self.was_cut = False
 
     def body(self, *, follow, error):
         self.channel = Channel(limit=1 << 30)
-        self.progress = Progress(self.channel)
+        self.progress = _knowing(Progress(self.channel))
         yield getattr(error, "reason", "overrun").encode()
         if self.follows:
             yield from follow()
@@ -68,7 +86,8 @@ class Ground:
 
     def __init__(self):
         self.channel = Channel(limit=1 << 30)
-        self.broadcaster = Broadcaster(heartbeat=8.0, closing=lambda: False)
+        self.state = State()
+        self.broadcaster = Broadcaster(heartbeat=8.0, state=self.state, closing=lambda: False)
         self.sockets = []
 
     def pair(self):
@@ -162,7 +181,9 @@ def test_who_stands_elsewhere_is_told_what_it_lacks_and_then_comes_in(ground):
 
 def test_who_stands_otherwise_stays_alone(ground):
     """They are sent the same now, but their heartbeats will not be the same."""
-    progresses = [LogProgress(ground.channel, 0, Hub(), Snapshot(5), has_id=has_id) for has_id in (True, False)]
+    progresses = [
+        _knowing(LogProgress(ground.channel, 0, Hub(), Snapshot(5), has_id=has_id)) for has_id in (True, False)
+    ]
     (one, first), (two, second) = [ground.client(progress=progress) for progress in progresses]
     ground.tell(b"a")
     assert _taken(first) == _taken(second) == chunk(b"a")
@@ -334,9 +355,44 @@ def test_a_heartbeat_goes_to_all_who_heard_nothing(ground, chunked):
     assert sent_at(6.75) == _sent(chunked, b"a")
     ground.tell(b"b")
     assert sent_at(13.5) == _sent(chunked, b"b")
-    assert sent_at(13.75) == _sent(chunked, Progress(ground.channel).heartbeat())
+    assert sent_at(13.75) == _sent(chunked, _state(b"True"))
     assert sent_at(20.5) == b""
-    assert sent_at(20.75) == _sent(chunked, Progress(ground.channel).heartbeat())
+    assert sent_at(20.75) == _sent(chunked, _state(b"True"))
+
+
+@either_way
+def test_another_state_goes_to_all_at_once_and_once(ground, chunked):
+    clients = [ground.client(chunked=chunked)[1] for _ in range(3)]
+    ground.tell(b"a")
+    for live in (False, True):
+        ground.state.live = live
+        ground.channel.wake()
+        assert ground.is_called()
+        ground.broadcaster._pass()
+        ground.tell(b"b")
+        expected = _sent(chunked, *[b"a"][live:], _state(str(live).encode()), b"b")
+        assert {_taken(client) for client in clients} == {expected}
+
+
+def test_who_has_a_backlog_is_told_the_state_behind_it(ground):
+    _, stream = ground.client()
+    ground.tell(LARGE)
+    ground.state.live = False
+    ground.channel.wake()
+    ground.broadcaster._pass()
+    expected = chunk(LARGE) + chunk(_state(b"False"))
+    assert ground.taken(stream, len(expected)) == expected
+
+
+def test_the_state_waits_for_the_first_rows(ground):
+    """A result's stream tells it behind them."""
+    follower, stream = ground.client()
+    follower.progress.told_live = None
+    ground.channel.wake()
+    ground.broadcaster._pass()
+    assert _taken(stream) == b""
+    ground.tell(b"a")
+    assert _taken(stream) == chunk(b"a") + chunk(_state(b"True"))
 
 
 @either_way

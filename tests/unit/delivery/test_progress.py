@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from sseapp.delivery import progress as progress_module
@@ -13,6 +15,9 @@ from sseapp.log.cursor import Cursor, Scope, Snapshot, encode
 
 CHANNEL, OTHER = Channel(limit=100), Channel(limit=100)
 SCOPE = Scope.of("epoch", "query")
+
+
+STATE = SimpleNamespace(live=True, told=lambda: (True, "{}"))
 
 
 class Hub:
@@ -59,6 +64,21 @@ def test_unlike(one, other):
     assert not other.is_like(one)
     assert one.is_like(one.copied())
     assert other.is_like(other.copied())
+
+
+@pytest.mark.parametrize("make", [lambda: Progress(CHANNEL, 1), _in_log], ids=["rows", "log"])
+def test_who_knows_another_state_is_unlike(make):
+    one, other = make(), make()
+    assert one.lacks(STATE)
+    assert one.state(STATE) == b"event: state\ndata: {}\n\n"
+    assert not one.lacks(STATE)
+    assert not one.is_like(other)
+    other.heartbeat(STATE)
+    assert one.is_like(other)
+
+
+def test_who_has_no_rows_yet_lacks_no_state():
+    assert not Progress(CHANNEL, 0).lacks(STATE)
 
 
 def test_what_was_told_since_makes_them_alike():
@@ -147,11 +167,11 @@ def test_a_heartbeat_claims_what_was_told_and_no_more(steps):
             channel.append(frame)
         hub.upto = upto and Snapshot(upto)
         progress.take()
-        assert progress.heartbeat() == _beat(claimed)
+        assert progress.heartbeat(STATE) == _beat(claimed)
 
 
 def _beat(claimed):
-    return sse.HEARTBEAT if claimed is None else sse.id_only(encode(Cursor(Snapshot(claimed)), SCOPE))
+    return sse.heartbeat("{}", None if claimed is None else encode(Cursor(Snapshot(claimed)), SCOPE))
 
 
 @pytest.mark.parametrize("before", [[], [PASSED]], ids=["its own", "for all"])
@@ -170,17 +190,17 @@ def test_a_window_puts_no_heartbeat_off(monkeypatch, before):
     channel.append(Told(6, 8, complete=True))
     assert (one.take(), one.told_at) == (b"a", 1.0)
     now = 2.0
-    one.heartbeat()
+    one.heartbeat(STATE)
     assert one.told_at == 2.0
 
 
 def test_who_has_no_id_yet_is_given_one_when_all_of_it_was_told():
     hub, channel = Hub(), Log(limit=100)
     silent, amid = [_in_log(has_id=False, channel=channel, hub=hub) for _ in range(2)]
-    assert (silent.heartbeat(), silent.heartbeat()) == (_beat(5), _beat(None))
+    assert (silent.heartbeat(STATE), silent.heartbeat(STATE)) == (_beat(5), _beat(None))
     channel.append(Told(5, 8, complete=False))
     amid.take()
-    assert amid.heartbeat() == _beat(None), "its event has one, and that says more than 5"
+    assert amid.heartbeat(STATE) == _beat(None), "its event has one, and that says more than 5"
 
 
 @pytest.mark.parametrize("before", [[], [PASSED]], ids=["its own", "for all"])

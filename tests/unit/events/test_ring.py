@@ -52,6 +52,12 @@ def test_ready_frames_carry_the_rings_ids(made, sent):
     assert frame.ready is frame.ready
 
 
+def test_the_last_events_of_transactions_say_so():
+    frame = _frame(ends=frozenset({9, 11}))
+    blocks = [*Parser().feed(frame.ready)]
+    assert [block.json.get("end") for block in blocks] == [None, True, True, None]
+
+
 # what a joiner has seen -> what it is sent
 JOINERS = [
     (S, {}, [(4, Cursor(B, 9, S)), (5, Cursor(B, 11, S)), (6, Cursor(B))]),
@@ -86,10 +92,10 @@ def test_an_event_without_room_for_its_id_goes_without():
 
 def test_encoded_bytes():
     ids = SCOPE.ids(B, A)
-    written = encoded(EVENTS[:2], ids, complete=True)
+    written = encoded(EVENTS[:2], ids, (), complete=True)
     first, second = EVENTS[0], EVENTS[1]
     assert written == first.body + sse.ending(ids.at(7)) + second.body + sse.ending(ids.end())
-    assert encoded((), ids, complete=True) == b""
+    assert encoded((), ids, (), complete=True) == b""
 
 
 def test_the_size_goes_with_the_bytes():

@@ -40,12 +40,12 @@ def _e(text):
         (sse.event("x", "\ufeff"), _e("event: x\ndata: \ufeff\n\n")),
         (sse.event("x", " a: b"), b"event: x\ndata:  a: b\n\n"),
         (sse.event("x", "ä😀"), _e("event: x\ndata: ä😀\n\n")),
-        (sse.HEARTBEAT, b":\n\n"),
+        (sse.heartbeat("{}"), b":\nevent: state\ndata: {}\n\n"),
         (sse.comment("one\ntwo\r\nthree"), b": one\n: two\n: three\n\n"),
         (sse.comment(""), b": \n\n"),
         (sse.comment("x\n\nevent: bye\ndata:"), b": x\n: \n: event: bye\n: data:\n\n"),
         (sse.retry(2000), b"retry: 2000\n\n"),
-        (sse.id_only("abc"), b":\nid: abc\n\n"),
+        (sse.heartbeat("{}", "abc"), b":\nevent: state\ndata: {}\nid: abc\n\n"),
     ],
 )
 def test_bytes(written, expected):
@@ -59,7 +59,7 @@ def test_bytes(written, expected):
         lambda text: sse.event("x", "", id=text),
         lambda text: sse.event(text, ""),
         sse.ending,
-        sse.id_only,
+        lambda text: sse.heartbeat("", text),
         lambda text: sse.body(text, ""),
     ],
 )

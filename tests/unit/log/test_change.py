@@ -124,14 +124,21 @@ def test_the_lens_of_a_question_has_its_tables_key():
 def test_an_events_data(one, data):
     assert json.loads(one.data) == data
     assert one.body == f"event: {one.name}\ndata: {one.data}\n".encode()
-    assert json.loads(one.json) == {"event": one.name, "row": None, "old": None} | data
+    assert json.loads(one.json()) == {"event": one.name, "row": None, "old": None} | data
+
+
+def test_the_end_of_a_transaction_is_its_events_last_member():
+    one = event("update", 15, NEW, OLD)
+    assert one.end_body == one.body[:-2] + b',"end":true}\n'
+    assert json.loads(one.end_body.partition(b"data: ")[2]) == json.loads(one.data) | {"end": True}
+    assert json.loads(one.json(is_end=True)) == json.loads(one.json()) | {"end": True}
 
 
 def test_the_rows_text_is_passed_through():
     row = '{"id":1.50,"j":{ "a":1,\n"a":2 },"t":"\\u0000"}'
     one = event("insert", 15, row)
     assert row in one.data
-    assert row in one.json
+    assert row in one.json()
     assert one.body.count(b"\ndata: ") == 2, "a line end within a json column starts another data line"
 
 

@@ -15,6 +15,7 @@ from sseapp.errors import SettingError
 
 _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _LARGEST = 1_000_000  # GiB
+_FLASK_RUN = "200"  # `flask run` starts a thread for each request; a page that is left keeps one up to a heartbeat
 # as views/allowed_hosts.py compares it: lower case, without port and final dot
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:[0-9]{1,5})?")
 _HOST = re.compile(r"\*|\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*")
@@ -170,6 +171,8 @@ class Settings:
         for variable in environ:
             if variable.startswith("SSEAPP_") and variable not in _KNOWN and not _OF_A_SERVICE.match(variable):
                 raise SettingError(_unknown(variable))
+        if environ.get("FLASK_RUN_FROM_CLI") == "true":
+            environ = {"SSEAPP_THREADS": _FLASK_RUN, **environ}
         return cls(**{name: _value(setting, environ) for name, setting in SETTINGS.items()} | overrides)
 
     @classmethod

@@ -101,5 +101,6 @@ def _warn_of_sync_workers() -> None:
     if gunicorn in sys.modules and settings not in sys.modules:
         _log.warning(
             "gunicorn's sync workers serve one request at a time: streams end after each answer. "
-            "Add to its command line: -k gevent -c python:sseapp.gunicorn"
+            'Start it with: gunicorn -k gevent -c python:sseapp.gunicorn "sseapp:create_app()", '
+            "or with your application's name in place of ours."
         )

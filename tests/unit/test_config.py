@@ -142,3 +142,9 @@ def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting():
     assert Settings.from_environ(said) == Settings.from_environ({})
     with pytest.raises(SettingError, match="SSEAPP_PORTS"):
         Settings.from_environ({"SSEAPP_PORTS": "80"})
+
+
+def test_flask_run_has_a_thread_for_each_request():
+    environ = {"FLASK_RUN_FROM_CLI": "true"}
+    assert Settings.from_environ(environ).threads == 200
+    assert Settings.from_environ(environ | {"SSEAPP_THREADS": "9"}).threads == 9

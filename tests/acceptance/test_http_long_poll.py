@@ -34,7 +34,7 @@ def test_the_members_of_a_change(site):
             change.format("update", re.escape(y), re.escape(x)),
             change.format("delete", "null", re.escape(y)),
             change.format("insert", re.escape(z), "null"),
-            change.format("truncate", "null", "null").removesuffix("}}") + ',"end":true}',
+            change.format("truncate", "null", "null").removesuffix("}") + ',"end":true}',
         ]
     )
     assert re.fullmatch(rf'{{"table":"public\.{table}","changes":\[{expected}\],"cursor":"[\w~!.-]+"}}\n', body), body

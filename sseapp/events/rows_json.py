@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sseapp.events import sse
 from sseapp.tables.row_json import json_string
@@ -37,6 +38,7 @@ class Snapshot:
 
     def limited(self, pages: Iterable[Sequence[str]], limit: int) -> Iterator[bytes]:
         """One event with at most ``limit`` rows of ``pages``, which says whether there are ``more``."""
+        pages = _begun(pages)
         head = sse.body("snapshot", _head(self.table, '"part":1,'))[:-1]
         yield head
         cut = _Cut(limit)
@@ -53,12 +55,20 @@ class Snapshot:
 
 def answer(table: Table, pages: Iterable[Sequence[str]], limit: int, *, cursor: str | None) -> Iterator[bytes]:
     """The rows as the body of an answer, with the cursor that changes are to be read from."""
+    pages = _begun(pages)
     yield _head(table).encode()
     cut = _Cut(limit)
     for page in pages:
         yield cut.members(page).encode()
     text = "null" if cursor is None else json_string(cursor)
     yield (_tail(more=cut.more, last=f',"cursor":{text}') + "\n").encode()
+
+
+def _begun(pages: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
+    """``pages``, of which the first is there: whoever cannot have it must not have sent the beginning of an answer."""
+    rest = iter(pages)
+    first = next(rest, None)
+    return rest if first is None else chain([first], rest)
 
 
 class _Cut:

@@ -134,8 +134,8 @@ def _unquoted(part: str) -> str:
 def _table(rows: list[tuple[Any, ...]]) -> Table:
     watch, oid, schema, name, key, range_, generation, reason, only, place, encoding, *_ = rows[0]
     columns = tuple(
-        Column(name, type_, base, kind, tuple(map(readable, labels)), as_text)
-        for *_, name, type_, base, kind, labels, as_text in rows
+        Column(name, type_, base, kind, tuple(map(readable, labels)), as_text, schema_of_type, has_implicit_cast)
+        for *_, name, type_, base, kind, labels, as_text, schema_of_type, has_implicit_cast in rows
     )
     key = key and tuple(key)
     reason = reason and readable(reason)

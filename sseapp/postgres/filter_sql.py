@@ -1,7 +1,9 @@
 """Writes a filter and an order as SQL that means exactly what they mean in Python.
 
-Values are untyped literals, so that PostgreSQL gives each the type of its column and can use ordinary indexes. Run the
-statement WITHOUT parameters: psycopg2 would take a ``%`` in a name or a value for a placeholder.
+Values are untyped literals, so that PostgreSQL gives each the type of its column and can use ordinary indexes; those of
+enums are cast. Run the statement with ``search_path = pg_catalog``, so that nothing of the application's runs (see
+:mod:`~sseapp.postgres.comparison_sql`), and WITHOUT parameters: psycopg2 would take a ``%`` in a name or a value for a
+placeholder.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from psycopg2.sql import SQL, Composable, Identifier
 from psycopg2.sql import Literal as Quoted
 
 from sseapp.errors import ShapeChangedError
+from sseapp.postgres.comparison_sql import as_enum, compared, compared_enum
 from sseapp.postgres.json_path_sql import JsonPathSql
 from sseapp.query.conditions import Condition
 from sseapp.query.filters import Filter
@@ -19,23 +22,11 @@ from sseapp.query.groups import Group, Term, leaves
 from sseapp.query.operators import ORDERING, Operator
 from sseapp.query.query import Query
 from sseapp.tables import encodings
-from sseapp.tables.column_types import Comparison, column_type
+from sseapp.tables.column_types import Comparison, column_type, has_text_order
 from sseapp.tables.json_types import STRING
 from sseapp.tables.table import Column, Table
 from sseapp.tables.value_type import Literal
 
-_OPERATORS = {
-    Operator.EQ: SQL("{} = {}"),
-    Operator.NEQ: SQL("{} <> {}"),
-    Operator.GT: SQL("{} > {}"),
-    Operator.GTE: SQL("{} >= {}"),
-    Operator.LT: SQL("{} < {}"),
-    Operator.LTE: SQL("{} <= {}"),
-    Operator.IN: SQL("{} IN ({})"),
-    Operator.NOT_IN: SQL("{} NOT IN ({})"),
-    Operator.LIKE: SQL("{} LIKE {}"),
-    Operator.NOT_LIKE: SQL("{} NOT LIKE {}"),
-}
 _EQUALITIES = (Operator.EQ, Operator.IN)
 _EXACT = (*_EQUALITIES, Operator.NEQ, Operator.NOT_IN)
 _IN_UTF8 = SQL("sseapp.utf8({})")
@@ -81,21 +72,55 @@ def order(query: Query, table: Table, alias: str = "t") -> Composable:
     terms = []
     for term in query.order:
         column = table.by_name[term.column]
-        expression = ordered(column, alias, table.encoding)
+        expression = _ordered(column, alias, table.encoding)
         direction = SQL(" DESC" if term.descending else "") + SQL(" NULLS FIRST" if term.nulls_first else " NULLS LAST")
         terms.append(expression + direction)
     return SQL("ORDER BY ") + SQL(", ").join(terms)
 
 
-def ordered(column: Column, alias: str, encoding: str) -> Composable:
+def behind(key: Sequence[Literal], table: Table, alias: str = "t") -> Composable:
+    """The condition that the row ``alias`` of ``table`` comes after the row with this key, in the order of the key."""
+    columns = [table.by_name[name] for name in table.key or ()]
+    if any(column.has_implicit_cast for column in columns):
+        return _behind([*zip(columns, key, strict=True)], alias, table.encoding)
+    expressions = [_comparable(column, alias, table.encoding) for column in columns]
+    values = [_comparable_value(column, value, table.encoding) for column, value in zip(columns, key, strict=True)]
+    return SQL("({}) > ({})").format(SQL(", ").join(expressions), SQL(", ").join(values))
+
+
+def _behind(key: Sequence[tuple[Column, Literal]], alias: str, encoding: str) -> Composable:
+    """The same without a row, whose operators PostgreSQL would look for itself."""
+    (column, value), *rest = key
+
+    def is_(operator: Operator) -> Composable:
+        if column.kind == "e":
+            return compared_enum(operator, column, Identifier(alias, column.name), [value])
+        return compared(operator, _comparable(column, alias, encoding), [_comparable_value(column, value, encoding)])
+
+    if not rest:
+        return is_(Operator.GT)
+    parts = is_(Operator.GT), is_(Operator.EQ), _behind(rest, alias, encoding)
+    return SQL("({} OR {} AND {})").format(*parts)
+
+
+def _ordered(column: Column, alias: str, encoding: str) -> Composable:
     """What rows are ordered by if they are ordered by ``column``, in a database of ``encoding``."""
     name = Identifier(alias, column.name)
+    if has_text_order(column):
+        return _sortable(_OUTPUT.format(name), encoding)
     return _sortable(_TEXT.format(name), encoding) if _is_by_code_point(column) else name
 
 
-def ordered_value(column: Column, literal: Literal, encoding: str) -> Composable:
-    """``literal`` as what compares with :func:`ordered`."""
-    if _is_by_code_point(column) and not encodings.is_utf8(encoding):
+def _comparable(column: Column, alias: str, encoding: str) -> Composable:
+    """The same as what compares with :func:`_comparable_value`."""
+    expression = _ordered(column, alias, encoding)
+    return as_enum(column, expression) if column.kind == "e" else expression
+
+
+def _comparable_value(column: Column, literal: Literal, encoding: str) -> Composable:
+    if column.kind == "e":
+        return as_enum(column, Quoted(literal.text))
+    if (_is_by_code_point(column) or has_text_order(column)) and not encodings.is_utf8(encoding):
         return _bytes(literal)
     return Quoted(literal.text)
 
@@ -135,7 +160,12 @@ class _Row:
             may_print_null = value_type.may_print_null and not condition.operand.column.as_text
             return (_JSON_NULL if may_print_null else _NULL)[operator].format(column)
         if value_type.comparison is Comparison.NATIVE:
-            return _compared(operator, column, literals)
+            is_enum = condition.operand.column.kind == "e"
+            return (
+                compared_enum(operator, condition.operand.column, column, literals)
+                if is_enum
+                else _compared(operator, column, literals)
+            )
         if value_type.comparison is Comparison.JSON_TEXT:
             return self._by_code_point(
                 operator, _JSON_TEXT.format(as_logged(condition.operand.column, self._alias)), literals
@@ -170,12 +200,11 @@ class _Row:
         has_own_order = operator in ORDERING and not encodings.is_utf8(self._encoding)
         if not has_own_order and self._can_send(literals):
             return _compared(operator, SQL('({}) COLLATE "C"').format(text), literals)
-        values = map(_bytes, literals)
-        return _OPERATORS[operator].format(_IN_UTF8.format(text), SQL(", ").join(values))
+        return compared(operator, _IN_UTF8.format(text), map(_bytes, literals))
 
     def _can_send(self, literals: Iterable[Literal]) -> bool:
         return all(encodings.can_hold(self._encoding, literal.text) for literal in literals)
 
 
 def _compared(operator: Operator, expression: Composable, literals: Iterable[Literal]) -> Composable:
-    return _OPERATORS[operator].format(expression, SQL(", ").join(Quoted(literal.text) for literal in literals))
+    return compared(operator, expression, [Quoted(literal.text) for literal in literals])

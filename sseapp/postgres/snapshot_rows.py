@@ -97,9 +97,9 @@ def opened(
             connection.query(statements.named("rows")["close_rows"])
 
 
-def refuses(database: Database, table: Table, filter_: Filter) -> bool:
-    """Whether the database cannot read one of the filter's values, whatever the rows are."""
-    where = filter_sql.clause(filter_, table, "t")
+def refuses(database: Database, table: Table, query: Query, filter_: Filter) -> bool:
+    """Whether the database cannot read a value of the filter or of ``after-key``, whatever the rows are."""
+    where = _where(table, query, filter_)
     statement = sql.SQL(statements.named("rows")["try_filter"]).format(table=_name(table), where=where)
     try:
         database.query(statement)
@@ -127,13 +127,7 @@ def _where(table: Table, query: Query, filter_: Filter) -> sql.Composable:
     clause = filter_sql.clause(filter_, table, "t")
     if query.after_key is None:
         return clause
-    key = [table.by_name[name] for name in table.key or ()]
-    columns = sql.SQL(", ").join(filter_sql.ordered(column, "t", table.encoding) for column in key)
-    values = sql.SQL(", ").join(
-        filter_sql.ordered_value(column, value, table.encoding)
-        for column, value in zip(key, query.after_key, strict=True)
-    )
-    return sql.SQL("{} AND ({}) > ({})").format(clause, columns, values)
+    return sql.SQL("{} AND {}").format(clause, filter_sql.behind(query.after_key, table))
 
 
 def _name(table: Table) -> sql.Composable:

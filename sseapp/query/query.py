@@ -19,7 +19,7 @@ from sseapp.query.operands import Operand
 from sseapp.query.operators import Operator
 from sseapp.query.parameters import OrderTerm
 from sseapp.tables import time_zones
-from sseapp.tables.column_types import DateTimeType, column_type
+from sseapp.tables.column_types import DateTimeType, column_type, is_sortable
 from sseapp.tables.row_json import json_string
 from sseapp.tables.table import Column, Table
 from sseapp.tables.value_type import Literal
@@ -42,10 +42,6 @@ MAX_CONDITIONS = 100
 MAX_WAIT = 60.0
 MIN_EVERY = 0.1
 MAX_EVERY = 3600.0
-SORTABLE = frozenset(
-    ("bit", "bytea", "char", "cidr", "inet", "interval", "macaddr", "macaddr8", "money", "timetz", "varbit", "xid8")
-)
-"""Types that PostgreSQL can sort, although their filters compare text only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +258,7 @@ def _order(table: Table, text: str | None) -> tuple[OrderTerm, ...]:
     terms = parameters.order(text, table, parameter="order") if text is not None else ()
     for term in terms:
         column = table.by_name[term.column]
-        if not (column_type(column).ordered or column.base in SORTABLE or term.column in (table.key or ())):
+        if not (is_sortable(column) or term.column in (table.key or ())):
             raise BadParameterError(
                 f"The column {messages.excerpt(column.name)} ({column.type}) has no order.", parameter="order"
             )

@@ -48,6 +48,13 @@ _BASES: dict[str, type[ValueType]] = {
 }
 
 
+SORTABLE = frozenset(
+    ("bit", "bytea", "char", "cidr", "inet", "interval", "macaddr", "macaddr8", "money", "timetz", "varbit", "xid8")
+)
+"""Types that PostgreSQL can sort, although their filters compare text only."""
+_SHOWN_AS_JSON = frozenset(("json", "jsonb", "hstore", "xml"))
+
+
 @lru_cache(maxsize=4096)
 def column_type(column: Column) -> ValueType:
     """The value type of ``column``. Types without an entry of their own are compared by their JSON text."""
@@ -55,7 +62,29 @@ def column_type(column: Column) -> ValueType:
         return EnumLabel(column)
     if column.kind != "b":
         return NullTestOnly(column)
+    if column.as_text:
+        # not PostgreSQL's own, whatever its name
+        return OtherScalar(column)
     return _BASES.get(column.base, OtherScalar)(column)
+
+
+def is_sortable(column: Column) -> bool:
+    """Whether PostgreSQL's own operators order ``column``."""
+    is_own = column.kind == "b" and not column.as_text
+    return column_type(column).ordered or (is_own and column.base in SORTABLE)
+
+
+@lru_cache(maxsize=4096)
+def has_text_order(column: Column) -> bool:
+    """Whether rows are ordered by the text that JSON shows of ``column``, by code point.
+
+    It is for types that JSON shows as a string: of other schemas, whose order is the application's code, of ranges, and
+    of the rest that only PostgreSQL knows. Arrays, composites and JSON itself are ordered, but their keys have no text.
+    """
+    if is_sortable(column):
+        return False
+    is_string = column.kind in ("r", "m") or (column.kind == "b" and column.base not in _SHOWN_AS_JSON)
+    return column.as_text or is_string
 
 
 class Row(dict[str, Value]):

@@ -13,7 +13,8 @@ class Column:
     (``int4``, ``timestamptz``, ``bpchar``); ``kind`` is ``pg_type.typtype`` of that base type
     (``b`` base, ``e`` enum, ``c`` composite, ``r`` range, ``m`` multirange), or ``a`` for an array.
     ``labels`` are those of an enum, in declared order. ``as_text`` says that the column's JSON is its text, not what
-    the type's own cast to json makes of it: see ``sseapp/sql/install/column_json.sql``.
+    the type's own cast to json makes of it: see ``sseapp/sql/install/column_json.sql``. ``schema`` is that of an
+    enum. ``has_implicit_cast`` says that it is an enum of which PostgreSQL makes another type unasked.
     """
 
     name: str
@@ -22,6 +23,8 @@ class Column:
     kind: str = "b"
     labels: tuple[str, ...] = ()
     as_text: bool = False
+    schema: str = ""
+    has_implicit_cast: bool = False
 
     @property
     def has_json_paths(self) -> bool:

@@ -34,8 +34,9 @@ def _typed(
     kind: str = "b",
     only: str = "",
     labels: tuple[str, ...] = (),
+    schema: str = "",
 ) -> Typed:
-    column = Column("v", sql, base, kind, labels)
+    column = Column("v", sql, base, kind, labels, schema=schema)
     return Typed(
         name or sql.split("(", maxsplit=1)[0], sql, column, inputs, inputs if literals is None else literals, only
     )
@@ -46,6 +47,7 @@ _LABEL_LIST = ", ".join("'" + label + "'" for label in LABELS)
 SETS_UP = f"""
 CREATE TYPE size AS ENUM ({_LABEL_LIST});
 CREATE TYPE pair AS (a int, b text);
+CREATE DOMAIN sized AS size;
 CREATE DOMAIN score AS int CHECK (VALUE IS DISTINCT FROM 123456);
 CREATE DOMAIN slug AS text;
 CREATE DOMAIN stamp AS timestamptz;
@@ -81,7 +83,8 @@ TYPES: tuple[Typed, ...] = (
     _typed("timestamp", "timestamp", texts.walls(), texts.moment_literals()),
     _typed("date", "date", texts.days()),
     _typed("time", "time", texts.times()),
-    _typed("size", "size", texts.fixed(*LABELS), name="enum", kind="e", labels=LABELS),
+    _typed("size", "size", texts.fixed(*LABELS), name="enum", kind="e", labels=LABELS, schema="public"),
+    _typed("sized", "size", texts.fixed(*LABELS), name="domain_enum", kind="e", labels=LABELS, schema="public"),
     _typed("score", "int4", texts.whole(32), name="domain_int"),
     _typed("slug", "text", texts.TEXTS, name="domain_text"),
     _typed("stamp", "timestamptz", texts.instants(), texts.moment_literals(), name="domain_timestamptz"),

@@ -43,7 +43,7 @@ def test_the_columns_in_the_tables_order_with_their_types(site, load):
         Column("Id", "integer", "int4"),
         Column("at", "timestamp(3) with time zone", "timestamptz"),
         Column("price", "price", "numeric"),
-        Column("feeling", "feeling", "mood", "e", labels, as_text=True),
+        Column("feeling", "feeling", "mood", "e", labels, as_text=True, schema=site.name),
         Column("moods", "mood[]", "_mood", "a"),
         Column("matrix", "integer[]", "_int4", "a"),
         Column("code", "character(4)", "bpchar"),

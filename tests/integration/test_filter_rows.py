@@ -24,7 +24,7 @@ COLUMNS = (
     Column("day", "date", "date"),
     Column("amount", "numeric", "numeric"),
     Column("word", "text", "text"),
-    Column("size", "size", "size", "e", LABELS),
+    Column("size", "size", "size", "e", LABELS, schema="public"),
     Column("uid", "uuid", "uuid"),
     Column('50 % "off"', "character(4)", "bpchar"),
     Column("extra", "json", "json"),

@@ -63,6 +63,18 @@ BEGIN
 END
 $body$;
 
+-- Whether the type is an enum of which PostgreSQL makes another type unasked: then its operators would be ambiguous, or those of that type.
+CREATE OR REPLACE FUNCTION sseapp.has_implicit_cast(type oid) RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN type >= 16384 AND EXISTS (
+        SELECT FROM pg_cast c JOIN pg_type t ON t.oid = c.castsource
+        WHERE c.castsource = sseapp.base_type(type) AND t.typtype = 'e' AND c.castcontext = 'i');
+END
+$body$;
+
 -- How a value of the type becomes JSON:
 -- r  as row_to_json() prints it: made of PostgreSQL's own types alone, whose output cannot fail;
 -- t  by its output function, as a string. A type of somebody else's may have a cast to json, now or in a moment, and row_to_json() would

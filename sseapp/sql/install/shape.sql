@@ -156,7 +156,8 @@ BEGIN
     RETURN QUERY SELECT w.id, jsonb_build_object(
         'name', jsonb_build_array(n.nspname, c.relname),
         'columns', (SELECT jsonb_object_agg(v.attnum, jsonb_build_array(v.attname) || sseapp.type_told(v.atttypid, v.atttypmod)
-                                              || CASE WHEN sseapp.has_json_cast(v.atttypid) THEN '["as text"]' ELSE '[]' END::jsonb)
+                                              || CASE WHEN sseapp.has_json_cast(v.atttypid) THEN '["as text"]' ELSE '[]' END::jsonb
+                                              || CASE WHEN sseapp.has_implicit_cast(v.atttypid) THEN '["implicit cast"]' ELSE '[]' END::jsonb)
                     FROM sseapp.visible_column v WHERE v.watch = w.id),
         'names', (SELECT jsonb_object_agg(a.attnum, a.attname) FROM pg_attribute a
                   WHERE a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped),

@@ -28,10 +28,12 @@ SELECT w.id, w.relation::oid::bigint, n.nspname, c.relname,
        (SELECT r.attname FROM sseapp.visible_column r WHERE r.watch = w.id AND r.attnum = w.range_attnum),
        sseapp.generation(w.id), sseapp.sendable(w.reason), c.relkind <> 'p',
        array_position(current_schemas(false), n.nspname), getdatabaseencoding(),
-       v.attname, format_type(v.atttypid, v.atttypmod), b.typname,
+       v.attname, format_type(v.atttypid, v.atttypmod), sseapp.sendable(b.typname::text),
        CASE WHEN b.typcategory = 'A' THEN 'a' ELSE b.typtype::text END,
        ARRAY(SELECT sseapp.sendable(e.enumlabel::text) FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder),
-       sseapp.form(v.atttypid) = 't'
+       sseapp.form(v.atttypid) = 't',
+       CASE b.typtype WHEN 'e' THEN sseapp.sendable((SELECT t.nspname FROM pg_namespace t WHERE t.oid = b.typnamespace)::text) ELSE '' END,
+       sseapp.has_implicit_cast(v.atttypid)
 FROM sseapp.watched_table w
 JOIN sseapp.shapes() s ON s.watch = w.id
 JOIN pg_class c ON c.oid = w.relation

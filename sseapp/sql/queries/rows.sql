@@ -41,5 +41,5 @@ ROLLBACK;
 
 -- name: try_filter
 -- Reads no row. It fails if a value of the filter cannot be converted to its column's type.
-SET LOCAL row_security = off; SELECT FROM {table} t WHERE {where} LIMIT 0;
+SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL row_security = off; SELECT FROM {table} t WHERE {where} LIMIT 0;
 

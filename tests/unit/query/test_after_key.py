@@ -57,3 +57,27 @@ def test_pages_go_by_the_key_alone_and_are_of_json_alone():
     with pytest.raises(BadParameterError, match="as JSON"):
         after_key.refuse(query.after_key)
     after_key.refuse(parse_query(ONE, []).after_key)
+
+
+OTHER = {
+    "text of an extension": (Column("k", "citext", "citext", as_text=True), '["a"]', "a"),
+    "a range": (Column("k", "int4range", "int4range", "r"), '["[1,3)"]', "[1,3)"),
+    "an address": (Column("k", "inet", "inet"), '["10.0.0.1"]', "10.0.0.1"),
+    "an array": (Column("k", "integer[]", "_int4", "a"), "[[1]]", None),
+    "json": (Column("k", "jsonb", "jsonb"), '["a"]', None),
+    "no string": (Column("k", "regclass", "regclass"), "[[1]]", None),
+    "half a character": (COLUMNS[1], '["\\ud800"]', None),
+    "no character": (COLUMNS[1], '["\\u0000"]', None),
+}
+
+
+@pytest.mark.parametrize("case", OTHER)
+def test_a_key_of_another_type_is_its_text_or_refused(case):
+    column, text, found = OTHER[case]
+    table = Table(1, 100, "public", "t", (column.name,), None, (column,), 1)
+    if found is not None:
+        assert [value.text for value in after_key.parse(text, table)] == [found]
+        return
+    with pytest.raises(BadParameterError) as raised:
+        after_key.parse(text, table)
+    assert raised.value.parameter == "after-key"

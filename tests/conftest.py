@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from harness.clusters import NEWEST, Clusters, sweep
-from harness.versions import CHOSEN, WHOLE, always, chosen, require
+from harness.versions import CHOSEN, WHOLE, chosen, require
 
 
 def pytest_addoption(parser):
@@ -18,8 +18,7 @@ def pytest_generate_tests(metafunc):
         asked = metafunc.config.getoption("postgres")
         wanted = [f"pg{number}" for number in asked.split(",")] if asked else WHOLE
         if not asked and chosen(metafunc.definition.path):
-            marks = [] if always(metafunc.definition.path) else [pytest.mark.slow]
-            wanted = [*wanted, *(pytest.param(version, marks=marks) for version in CHOSEN)]
+            wanted = [*wanted, *(pytest.param(version, marks=pytest.mark.slow) for version in CHOSEN)]
         metafunc.parametrize("server", wanted, indirect=True)
 
 

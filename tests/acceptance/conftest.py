@@ -44,13 +44,18 @@ def newest(serving):
     return serving()
 
 
-@pytest.fixture(scope="session", params=KINDS)
+def _kinds(*kinds):
+    """All but the last one, a host on threads like the one before, are quick enough for `make test`."""
+    return [*kinds[:-1], pytest.param(kinds[-1], marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="session", params=_kinds(*KINDS))
 def hosted(request, serving):
     """A server of each kind."""
     return serving(kind=request.param)
 
 
-@pytest.fixture(scope="session", params=["gthread", "waitress"])
+@pytest.fixture(scope="session", params=_kinds("gthread", "waitress"))
 def threaded(request, serving):
     """A server of each kind where every stream holds a thread."""
     return serving(kind=request.param)

@@ -15,7 +15,7 @@ import pytest
 from harness.clusters import wait_until
 from harness.site import site as serve_site
 
-ROWS = int(os.environ.get("ANY_SIZE_ROWS", "50000"))
+ROWS = int(os.environ.get("ANY_SIZE_ROWS", "30000"))
 """Rows of the table, and of each statement that changes them all."""
 MIB = 1 << 20
 BOUND = 100 * MIB

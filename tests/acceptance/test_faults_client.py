@@ -243,6 +243,7 @@ def test_a_client_that_vanished_is_noticed_by_the_heartbeats(site):
         wait_until(lambda: site.metric("streams_open") == 0, 5 * STALL, "the stream's end")
 
 
+@pytest.mark.slow
 def test_thousands_that_connect_and_drop(site):
     """They drop at every stage of the answer and leave nothing behind; a client that stays is served in time."""
     table = site.table(rows="(1, 'x')")

@@ -51,6 +51,7 @@ def test_a_promoted_standby(own_cluster):
         assert any("failed over" in reason for reason in report.resets), report.resets
 
 
+@pytest.mark.slow
 def test_a_crash_with_an_unlogged_log(own_cluster):
     """The crash has emptied the log: every client gets a reset, after each crash."""
     rig.prepare(own_cluster.dsn())

@@ -114,7 +114,7 @@ def test_a_stream_for_which_there_is_no_second_descriptor(pg18):
                 with site.follow(table) as stream:
                     stream.event("snapshot")
                     with pytest.raises((Ended, ConnectionError)):
-                        stream.block()
+                        stream.until(lambda _: False)
             site.settled()
             (folder / call).unlink()
         with site.follow(table) as stream:

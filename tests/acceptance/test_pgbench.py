@@ -55,6 +55,7 @@ def pgbench(pg18, dsn):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_every_transaction_of_pgbench_is_told_once(pg18, dsn, capsys):
     with Host(dsn, workers="2", heartbeat="500ms") as host, Followers() as followers:
 

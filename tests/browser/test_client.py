@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -203,9 +204,11 @@ def test_a_token_is_sent_and_renewed(own, front):
     record(front, credential="() => `t${(window.asked = (window.asked ?? 0) + 1)}`")
     own.go("/own")
     until_state(own, "live")
-    assert [state["name"] for state in own.run("return states")][-3:] == ["sign-in", "connecting", "live"]
+    names = [name for name, _ in groupby(state["name"] for state in own.run("return states"))]
+    assert names[-3:] == ["sign-in", "connecting", "live"]
 
 
+@pytest.mark.slow
 def test_a_front_that_holds_streams_back_is_polled_through(own, site, front):
     site.sql("INSERT INTO orders VALUES (1, 'new', 1)")
     front.stall = True

@@ -28,7 +28,6 @@ _MODULES = (
     "integration/test_watch",
     "acceptance/test_exactly_once",
 )
-_ALWAYS = ("integration/test_triggers", "acceptance/test_exactly_once")
 _TESTS = Path(__file__).parents[1]
 _EMBEDDED = _TESTS / "versions" / "node_modules"
 _ICU = ["--locale=C", "--locale-provider=icu", "--icu-locale=en-US"]
@@ -39,17 +38,8 @@ COLLATIONS = {"pg14": ["--locale=C"], "pg15": _ICU, "pg16": _ICU, "pg17": _BUILT
 
 
 def chosen(module: Path) -> bool:
-    """Whether a test module is one of those that run on every version."""
-    return _name(module) in _MODULES
-
-
-def always(module: Path) -> bool:
-    """Whether `make test` runs it on every version, too; the others are left to `make test-all`."""
-    return _name(module) in _ALWAYS
-
-
-def _name(module: Path) -> str:
-    return module.relative_to(_TESTS).with_suffix("").as_posix()
+    """Whether a test module is one of those that `make test-all` runs on every version."""
+    return module.relative_to(_TESTS).with_suffix("").as_posix() in _MODULES
 
 
 def _wheel() -> Path | None:

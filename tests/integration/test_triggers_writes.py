@@ -299,7 +299,7 @@ def outcome(session, statement):
     return None
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(scenario=scenarios())
 def test_each_statement_succeeds_or_fails_alike_with_and_without_a_watch(site, scenario):
     columns = ", ".join(f"c{n} {type_}" for n, type_ in enumerate(scenario["types"]))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sseapp.errors import BadParameterError, ShapeChangedError
-from sseapp.tables.column_types import NAN, Row, column_type, raw_member, types_of
+from sseapp.tables.column_types import NAN, Row, column_type, has_text_order, raw_member, types_of
 from sseapp.tables.table import Column
 from sseapp.tables.time_zones import zone
 
@@ -201,3 +201,19 @@ def test_a_missing_column_means_the_shape_has_changed():
 def test_a_type_that_cannot_be_compared_has_no_literals():
     with pytest.raises(BadParameterError, match=r"ask for is\.null"):
         literal("xml", "<a/>")
+
+
+@pytest.mark.parametrize(
+    ("column", "has"),
+    [
+        (Column("n", "integer", "int4"), False),
+        (Column("n", "regclass", "regclass"), True),
+        (Column("n", "int4range", "int4range", kind="r"), True),
+        (Column("n", "jsonb", "jsonb"), False),
+        (Column("n", "integer[]", "_int4", kind="a"), False),
+        (Column("n", "citext", "citext", as_text=True), True),
+    ],
+    ids=lambda value: getattr(value, "type", None),
+)
+def test_what_goes_by_the_text_that_json_shows(column, has):
+    assert has_text_order(column) is has

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from harness.clusters import NEWEST, Clusters, sweep
-from harness.versions import CHOSEN, WHOLE, chosen, require
+from harness.versions import CHOSEN, WHOLE, chosen, mainly_newest, require
 
 
 def pytest_addoption(parser):
@@ -17,6 +17,8 @@ def pytest_generate_tests(metafunc):
     if "server" in metafunc.fixturenames:
         asked = metafunc.config.getoption("postgres")
         wanted = [f"pg{number}" for number in asked.split(",")] if asked else WHOLE
+        if not asked and mainly_newest(metafunc.definition.path):
+            wanted = [*(pytest.param(version, marks=pytest.mark.slow) for version in WHOLE[:-1]), NEWEST]
         if not asked and chosen(metafunc.definition.path):
             wanted = [*wanted, *(pytest.param(version, marks=pytest.mark.slow) for version in CHOSEN)]
         metafunc.parametrize("server", wanted, indirect=True)

@@ -9,6 +9,8 @@ from harness.clusters import NEWEST, VERSIONS, bindir
 from harness.servers import KINDS
 from harness.site import site as serve_site
 
+READING = {"test_http_errors", "test_http_filters", "test_http_parameters", "test_http_security", "test_http_tables"}
+
 
 @pytest.fixture(scope="session")
 def serving(clusters):
@@ -59,3 +61,11 @@ def hosted(request, serving):
 def threaded(request, serving):
     """A server of each kind where every stream holds a thread."""
     return serving(kind=request.param)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """How a request is read, and refused, is the same on each delivery: `make test-all` tries the other one, too."""
+    for item in items:
+        if item.path.stem in READING and "pg15-generator" in item.name:
+            item.add_marker(pytest.mark.slow)

@@ -28,6 +28,14 @@ _MODULES = (
     "integration/test_watch",
     "acceptance/test_exactly_once",
 )
+_MAINLY_NEWEST = (
+    "integration/test_client",
+    "integration/test_consumer",
+    "integration/test_filter_encodings",
+    "integration/test_pace",
+    "integration/test_triggers_writes",
+)
+"""They take long, and what they test differs little between versions: on the older one `make test-all` runs them."""
 _TESTS = Path(__file__).parents[1]
 _EMBEDDED = _TESTS / "versions" / "node_modules"
 _ICU = ["--locale=C", "--locale-provider=icu", "--icu-locale=en-US"]
@@ -39,7 +47,16 @@ COLLATIONS = {"pg14": ["--locale=C"], "pg15": _ICU, "pg16": _ICU, "pg17": _BUILT
 
 def chosen(module: Path) -> bool:
     """Whether a test module is one of those that `make test-all` runs on every version."""
-    return module.relative_to(_TESTS).with_suffix("").as_posix() in _MODULES
+    return _name(module) in _MODULES
+
+
+def mainly_newest(module: Path) -> bool:
+    """Whether `make test` runs a test module on the newest version only."""
+    return _name(module) in _MAINLY_NEWEST
+
+
+def _name(module: Path) -> str:
+    return module.relative_to(_TESTS).with_suffix("").as_posix()
 
 
 def _wheel() -> Path | None:

@@ -35,7 +35,6 @@ class LiveResult(Channel):
         super().__init__(limit=1)
         self.table = table
         self.query = query
-        self.queries = 0
         self._reader = reader
         self._hub = hub
         self._closing = closing
@@ -84,7 +83,6 @@ class LiveResult(Channel):
         while not self._is_idle():
             frame_number, filter_, _ = stream.note()
             rows = self._reader.read(self.table, self.query, filter_)
-            self.queries += 1
             backoff.reset()
             again = monotonic() + self.query.every
             data = rows_json.data(self.table, rows.rows, more=rows.more)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 from sseapp.errors import ShapeChangedError
@@ -107,8 +107,3 @@ def raw_member(members: Mapping[str, str], name: str) -> str:
         return members[name]
     except KeyError:
         raise ShapeChangedError(f"A row has no column {excerpt(name)}: the table's shape has changed.") from None
-
-
-def types_of(columns: Iterable[Column]) -> dict[str, ValueType]:
-    """The value types of ``columns`` by name."""
-    return {column.name: column_type(column) for column in columns}

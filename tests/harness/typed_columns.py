@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness import strategies as texts
 from hypothesis import strategies as st
 
+from sseapp.tables.column_types import ValueType, column_type
 from sseapp.tables.table import Column
 
 LABELS = ("small", "Medium", "large", 'odd "label"', "a,b", "10")
+
+
+def types_of(columns: Iterable[Column]) -> dict[str, ValueType]:
+    """The value types of ``columns`` by name."""
+    return {column.name: column_type(column) for column in columns}
 
 
 @dataclass(frozen=True)

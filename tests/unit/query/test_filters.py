@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from harness.typed_columns import types_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from sseapp.query import conditions
 from sseapp.query.conditions import MAX_MEMBERS, Source
 from sseapp.query.filters import Filter
 from sseapp.query.operands import Operand
-from sseapp.tables.column_types import Row, types_of
+from sseapp.tables.column_types import Row
 from sseapp.tables.table import Column
 from sseapp.tables.time_zones import UTC_ZONE
 

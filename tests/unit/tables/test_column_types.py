@@ -6,12 +6,12 @@ from decimal import Decimal
 from math import inf
 
 import pytest
-from harness.typed_columns import LABELS, TYPES
+from harness.typed_columns import LABELS, TYPES, types_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sseapp.errors import BadParameterError, ShapeChangedError
-from sseapp.tables.column_types import NAN, Row, column_type, has_text_order, raw_member, types_of
+from sseapp.tables.column_types import NAN, Row, column_type, has_text_order, raw_member
 from sseapp.tables.table import Column
 from sseapp.tables.time_zones import zone
 
